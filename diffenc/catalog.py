@@ -1,0 +1,37 @@
+"""The data sets' facts: shape, levels and counts. `diffenc.data` fetches them; everything else reads this."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a data set must look like once prepared."""
+
+    title: str
+    channels: int
+    side: int
+    levels: int
+    train: int
+    test: int
+    release: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        return self.channels, self.side, self.side
+
+    @property
+    def dimensions(self) -> int:
+        """Number of dimensions d of one image: bits per dimension divide by it."""
+        return self.channels * self.side * self.side
+
+
+DATASETS = {
+    "digits": Dataset("Digits", 1, 8, 17, 1497, 300, "scikit-learn's copy of the UCI test set"),
+    "mnist": Dataset("MNIST", 1, 28, 256, 60_000, 10_000, "original IDX files"),
+    "fashion_mnist": Dataset("Fashion-MNIST", 1, 28, 256, 60_000, 10_000, "original IDX files"),
+    "cifar10": Dataset("CIFAR-10", 3, 32, 256, 50_000, 10_000, "python version, 2009"),
+    "imagenet32": Dataset(
+        "ImageNet32", 3, 32, 256, 1_281_167, 50_000, "new: down-sampled ILSVRC 2012, 50,000 validation images"
+    ),
+}

@@ -1,0 +1,184 @@
+"""A study: the YAML file that names runs, comparisons, tables and figures. Its only definition and check."""
+
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from diffenc.catalog import DATASETS
+from diffenc.errors import UserError
+from diffenc.zoo import MODELS
+
+Positive = Annotated[int, Field(gt=0)]
+Schedule = Literal["fixed", "learned"]
+Table = Literal["components", "seeds"]
+Figure = Literal["heatmaps", "encodings", "samples", "curves", "loss_per_t"]
+
+
+class Strict(BaseModel):
+    """Unknown keys and wrong types are refused, never converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Training(Strict):
+    """The protocol of the paper (MATH.md); a study overrides what it must."""
+
+    steps: Positive
+    batch: Positive = 128
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    warmup: Annotated[int, Field(ge=0)] = 100
+    beta_1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta_2: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.9999
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    log_every: Positive = 1000
+
+
+class Evaluation(Strict):
+    """How a trained run is measured on the test set."""
+
+    passes: Annotated[int, Field(ge=1)] = 10
+    seed: int = 0
+    images: Positive | None = None
+    protocol: Literal["full", "authors"] = "full"
+
+
+class Samples(Strict):
+    """Ancestral samples: how many, in how many steps T."""
+
+    count: Positive = 64
+    steps: Positive = 1000
+    seed: int = 0
+
+
+class RunGroup(Strict):
+    """Runs that differ by model and seed only."""
+
+    dataset: str
+    models: Annotated[list[str], Field(min_length=1)]
+    schedule: Schedule = "fixed"
+    seeds: Annotated[list[int], Field(min_length=1)]
+    training: Training
+
+    @model_validator(mode="after")
+    def _known(self) -> "RunGroup":
+        if self.dataset not in DATASETS:
+            raise ValueError(f"unknown data set {self.dataset!r}; known: {', '.join(DATASETS)}")
+        for model in self.models:
+            if model not in MODELS:
+                raise ValueError(f"unknown model {model!r}; known: {', '.join(MODELS)}")
+        return self
+
+
+class Comparison(Strict):
+    """Welch's test across seeds; one-sided, the claim being that `lower` has the lower bpd."""
+
+    dataset: str
+    schedule: Schedule = "fixed"
+    lower: str
+    than: str
+
+
+class Run(NamedTuple):
+    """One training."""
+
+    dataset: str
+    model: str
+    schedule: str
+    seed: int
+
+    @property
+    def path(self) -> str:
+        """Where its results lie below the study's `runs` folder."""
+        return f"{self.dataset}/{self.model}/{self.schedule}/seed{self.seed}"
+
+
+class Study(Strict):
+    """A whole study file."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    title: str
+    files: str = "data"
+    runs: Annotated[list[RunGroup], Field(min_length=1)]
+    comparisons: list[Comparison] = []
+    evaluation: Evaluation = Evaluation()
+    samples: Samples = Samples()
+    tables: list[Table] = ["components", "seeds"]
+    figures: list[Figure] = ["heatmaps", "encodings", "samples", "curves", "loss_per_t"]
+
+    @cached_property
+    def training(self) -> dict[Run, Training]:
+        """Every run with its training protocol, in the file's order."""
+        return {run: group.training for group in self.runs for run in _runs(group)}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        counts = Counter(run for group in self.runs for run in _runs(group))
+        twice = [run for run, count in counts.items() if count > 1]
+        if twice:
+            raise ValueError(f"runs: {twice[0].path} is given twice; name each seed of a model once")
+        for i, comparison in enumerate(self.comparisons):
+            for model in (comparison.lower, comparison.than):
+                seeds = [r for r in counts if r[:3] == (comparison.dataset, model, comparison.schedule)]
+                if len(seeds) < 2:
+                    raise ValueError(
+                        f"comparisons[{i}]: {comparison.dataset}/{model}/{comparison.schedule} has {len(seeds)}"
+                        " seeds in `runs`; a test across seeds needs at least two"
+                    )
+        return self
+
+
+def _runs(group: RunGroup) -> list[Run]:
+    return [Run(group.dataset, m, group.schedule, s) for m in group.models for s in group.seeds]
+
+
+def load_study(path: str | Path) -> Study:
+    """Read and check a study file.
+
+    Raises:
+        UserError: the file is missing, is not YAML, has an unknown key, a wrong type or an inconsistency.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); name a study file, for example config/demo.yaml"
+        )
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}")
+    return parse_study(content, str(path))
+
+
+def parse_study(content: Any, source: str) -> Study:
+    """Check a study that was read already; `source` names it in messages. Raises UserError."""
+    if not isinstance(content, dict):
+        raise UserError(f"{source}: a study is a mapping of keys (name, title, runs, ...), this is not")
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{source}: {explain(error)}")
+
+
+def explain(error: ValidationError) -> str:
+    """Pydantic's first complaint as one line: the key, what is wrong, what to do."""
+    first = error.errors()[0]
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    found = first.get("input")
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key; remove it or correct its spelling (value: {found!r})"
+    elif first["type"] == "missing":
+        message = "is missing; add it"
+    elif isinstance(found, str) and first["type"] in ("float_type", "int_type"):
+        kind = "a number" if first["type"] == "float_type" else "a whole number"
+        message = f"{found!r} is text, not {kind}; YAML reads 2e-4 as text, write 2.0e-4, without quotes"
+    elif first["type"] == "value_error":
+        message = str(first["ctx"]["error"])
+    else:
+        message = f"{first['msg']}; found {found!r}"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{key}: {message}{more}" if key else message + more

@@ -1,0 +1,47 @@
+"""The models by the paper's names: MATH.md's table, and small ones of the same kind for the embedded data."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A model's shape; `layers` is the L and `width` the n of MATH.md, `blocks` the encoder's m."""
+
+    prediction: Literal["v", "epsilon"]
+    layers: int
+    width: int
+    encoder: Literal["identity", "non_trainable", "unet", "unet_mult_res"] = "identity"
+    blocks: int = 0
+    encoder_width: int = 64
+    groups: int = 32
+    encoder_groups: int = 16
+    gamma_min: float = -13.3
+    gamma_max: float = 5.0
+
+
+_SMALL = ModelConfig("v", layers=8, width=128)
+_LARGE = ModelConfig("v", layers=32, width=128)
+_TINY = ModelConfig("v", layers=2, width=32, encoder_width=32)
+
+MODELS = {
+    "VDM-8": replace(_SMALL, prediction="epsilon"),
+    "VDMv-8": _SMALL,
+    "DiffEnc-8-nt": replace(_SMALL, encoder="non_trainable"),
+    "DiffEnc-8-2": replace(_SMALL, encoder="unet", blocks=2),
+    "DiffEnc-8-4": replace(_SMALL, encoder="unet_mult_res", blocks=4),
+    "VDMv-32": _LARGE,
+    "DiffEnc-32-nt": replace(_LARGE, encoder="non_trainable"),
+    "DiffEnc-32-2": replace(_LARGE, encoder="unet", blocks=2),
+    "DiffEnc-32-4": replace(_LARGE, encoder="unet_mult_res", blocks=4),
+    "DiffEnc-32-8": replace(_LARGE, encoder="unet_mult_res", blocks=8),
+    "VDMv-2": _TINY,
+    "DiffEnc-2-nt": replace(_TINY, encoder="non_trainable"),
+    "DiffEnc-2-1": replace(_TINY, encoder="unet", blocks=1),
+}
+
+
+def model_config(name: str, dataset: str) -> ModelConfig:
+    """The shape of model `name` on `dataset`: the paper's large models are twice as wide on ImageNet32."""
+    config = MODELS[name]
+    return replace(config, width=256) if dataset == "imagenet32" and config.layers == 32 else config
