@@ -14,7 +14,7 @@ from diffenc.zoo import MODELS
 
 Positive = Annotated[int, Field(gt=0)]
 Schedule = Literal["fixed", "learned"]
-Table = Literal["components", "seeds"]
+Table = Literal["components", "seeds", "tests"]
 Figure = Literal["heatmaps", "encodings", "samples", "curves", "loss_per_t"]
 
 
@@ -108,7 +108,7 @@ class Study(Strict):
     comparisons: list[Comparison] = []
     evaluation: Evaluation = Evaluation()
     samples: Samples = Samples()
-    tables: list[Table] = ["components", "seeds"]
+    tables: list[Table] = ["components", "seeds", "tests"]
     figures: list[Figure] = ["heatmaps", "encodings", "samples", "curves", "loss_per_t"]
 
     @cached_property
@@ -127,8 +127,8 @@ class Study(Strict):
                 seeds = [r for r in counts if r[:3] == (comparison.dataset, model, comparison.schedule)]
                 if len(seeds) < 2:
                     raise ValueError(
-                        f"comparisons[{i}]: {comparison.dataset}/{model}/{comparison.schedule} has {len(seeds)}"
-                        " seeds in `runs`; a test across seeds needs at least two"
+                        f"comparisons[{i}]: {comparison.dataset}/{model}/{comparison.schedule} has"
+                        f" {len(seeds)} seed(s) in `runs`; a test across seeds needs at least two"
                     )
         return self
 
@@ -146,9 +146,7 @@ def load_study(path: str | Path) -> Study:
     try:
         content = yaml.safe_load(Path(path).read_text())
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); name a study file, for example config/demo.yaml"
-        )
+        raise UserError(f"{path}: cannot be read ({error.strerror}); name a study file, for example config/demo.yaml")
     except yaml.YAMLError as error:
         raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}")
     return parse_study(content, str(path))

@@ -14,7 +14,6 @@ class ModelConfig:
     encoder: Literal["identity", "non_trainable", "unet", "unet_mult_res"] = "identity"
     blocks: int = 0
     encoder_width: int = 64
-    groups: int = 32
     encoder_groups: int = 16
     gamma_min: float = -13.3
     gamma_max: float = 5.0

@@ -1,0 +1,73 @@
+"""From a model's shape to the model: schedule, encoder and denoiser put together."""
+
+import torch
+
+from diffenc import encoder
+from diffenc.blocks import GROUPS, initialise, number_blocks
+from diffenc.catalog import DATASETS
+from diffenc.diffusion import Diffusion
+from diffenc.schedule import FixedSchedule, LearnedSchedule
+from diffenc.unet import Denoiser, EncoderNet, stages
+from diffenc.zoo import ModelConfig, model_config
+
+
+def assemble(
+    config: ModelConfig,
+    channels: int,
+    levels: int,
+    spread: tuple[int, int],
+    schedule: str = "fixed",
+    dropout: float = 0.0,
+) -> Diffusion:
+    """A model of this shape with torch's own initial weights.
+
+    Args:
+        config: the shape.
+        channels: of the images.
+        levels: K, the number of values of a pixel.
+        spread: the encoder's resolutions and blocks a resolution (`diffenc.unet.stages`).
+        schedule: "fixed" or "learned".
+        dropout: the rate in both networks.
+    """
+    gammas = (config.gamma_min, config.gamma_max)
+    denoiser = Denoiser(channels, config.layers, config.width, dropout, *gammas)
+    gamma = LearnedSchedule(*gammas) if schedule == "learned" else FixedSchedule(*gammas)
+    model = Diffusion(gamma, _encoder(config, channels, spread, dropout), denoiser, levels, config.prediction)
+    number_blocks(model)
+    return model
+
+
+def _encoder(
+    config: ModelConfig, channels: int, spread: tuple[int, int], dropout: float
+) -> encoder.Identity | encoder.NonTrainable | encoder.Trainable:
+    if config.encoder == "identity":
+        return encoder.Identity()
+    if config.encoder == "non_trainable":
+        return encoder.NonTrainable()
+    resolutions, blocks = spread
+    net = EncoderNet(
+        channels,
+        config.encoder_width,
+        resolutions,
+        blocks,
+        mid_groups=config.encoder_groups if config.encoder == "unet" else GROUPS,
+        out_groups=config.encoder_groups,
+        rate=dropout,
+        gamma_min=config.gamma_min,
+        gamma_max=config.gamma_max,
+    )
+    return encoder.Trainable(net)
+
+
+def build(name: str, dataset: str, schedule: str, dropout: float = 0.0, seed: int = 0) -> Diffusion:
+    """Model `name` for a data set of the catalogue, with flax's initial weights from `seed`, on the CPU."""
+    config, facts = model_config(name, dataset), DATASETS[dataset]
+    spread = stages(config.encoder, config.blocks, facts.side)
+    model = assemble(config, facts.channels, facts.levels, spread, schedule, dropout)
+    initialise(model, torch.Generator().manual_seed(seed))
+    return model
+
+
+def parameters(model: torch.nn.Module) -> int:
+    """How many parameters a model has."""
+    return sum(p.numel() for p in model.parameters())

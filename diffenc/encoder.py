@@ -1,0 +1,66 @@
+"""The encoders x -> x_t and how fast they move: DiffEnc's time-dependent means (MATH.md's table).
+
+Each also gives r = -(dx_t / dgamma) / sigma_t^2, the x_hat with which the generative model's counterterm would
+cancel the encoder's motion exactly; the loss pays for c = x_hat - r.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from diffenc.schedule import alpha_squared, sigma_squared
+from diffenc.unet import EncoderNet
+
+
+def _over_pixels(gamma: Tensor) -> Tensor:
+    return gamma[:, None, None, None]
+
+
+class Identity(nn.Module):
+    """x_t = x: VDM. There is no motion and no counterterm."""
+
+    def forward(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), (B,) -> x_t (B, C, H, W)."""
+        return x
+
+    def with_motion(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> tuple[Tensor, None]:
+        """x_t, and None in place of r."""
+        return x, None
+
+
+class NonTrainable(nn.Module):
+    """x_t = alpha_t^2 x."""
+
+    def forward(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), (B,) -> x_t (B, C, H, W)."""
+        return alpha_squared(_over_pixels(gamma)) * x
+
+    def with_motion(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x_t and r = alpha_t^2 x, which here are the same."""
+        x_t = self(x, gamma)
+        return x_t, x_t
+
+
+class Trainable(nn.Module):
+    """x_t = alpha_t^2 x + sigma_t^2 y(x, gamma_t) with y = tanh(U-Net)."""
+
+    def __init__(self, net: EncoderNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def y(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), (B,) -> y (B, C, H, W) in (-1, 1)."""
+        return torch.tanh(self.net(x, gamma, keys))
+
+    def forward(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), (B,) -> x_t (B, C, H, W)."""
+        return self._mix(x, self.y(x, gamma, keys), gamma)
+
+    def with_motion(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x_t and r = x_t - y - dy/dgamma, from one forward-mode pass under one dropout mask."""
+        y, y_dot = torch.func.jvp(lambda g: self.y(x, g, keys), (gamma,), (torch.ones_like(gamma),))
+        x_t = self._mix(x, y, gamma)
+        return x_t, x_t - y - y_dot
+
+    def _mix(self, x: Tensor, y: Tensor, gamma: Tensor) -> Tensor:
+        gamma = _over_pixels(gamma)
+        return alpha_squared(gamma) * x + sigma_squared(gamma) * y

@@ -1,0 +1,121 @@
+"""Evaluation: the negative ELBO on the test set in bits per dimension, its terms, their Monte Carlo error.
+
+The noise of an image depends on (evaluation seed, pass, image index) alone: every model sees the same, so that
+differences between models are paired.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffenc import noise
+from diffenc.diffusion import Diffusion, Terms, bits_per_dimension, low_discrepancy
+from diffenc.noise import Purpose
+from diffenc.study import Evaluation
+
+# Raise it when a change in the code changes what evaluation computes.
+RESULTS_VERSION = 1
+
+AUTHORS_BATCH = 128
+BINS = 20
+_GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+
+
+def exact_float32() -> None:
+    """Turn TF32 off: reported numbers are float32's."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def times(offset: float, indices: Tensor) -> Tensor:
+    """t = (offset + index * golden ratio) mod 1, (B,) float32: any run of images covers [0, 1] evenly."""
+    return ((offset + indices.double() * _GOLDEN_RATIO) % 1).float()
+
+
+def draw(seed: int, repeat: int, indices: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """Times (B,) and noise of z_0 and z_t (B, *shape) of these images in pass `repeat`."""
+    key = noise.stream(seed, Purpose.EVALUATION, repeat)
+    keys = noise.keys(key, indices)
+    eps_0, eps_t = (noise.normal(noise.split(keys, purpose), shape) for purpose in (Purpose.EPS_0, Purpose.EPS_T))
+    return times(noise.uniform(key), indices), eps_0, eps_t
+
+
+def draw_as_authors(seed: int, repeat: int, indices: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """The authors' way: the same times and noise in every batch."""
+    _, eps_0, eps_t = draw(seed, repeat, indices - indices[0], shape)
+    offset = noise.uniform(noise.stream(seed, Purpose.EVALUATION, repeat))
+    return low_discrepancy(offset, len(indices), eps_t), eps_0, eps_t
+
+
+@torch.no_grad()
+def evaluate(
+    model: Diffusion, images: np.ndarray, settings: Evaluation, batch: int, device: torch.device
+) -> dict[str, np.ndarray]:
+    """Every image's terms in every pass.
+
+    Args:
+        model: with the weights to be measured.
+        images: (N, C, H, W) uint8.
+        settings: passes, seed, protocol, and how many images.
+        batch: images at a time; the authors' protocol has its own.
+        device: where to compute.
+
+    Returns:
+        `t`, `reconstruction`, `latent`, `diffusion`: (passes, N) float32, the terms in bits per dimension.
+    """
+    exact_float32()
+    images = images[: settings.images]
+    authors = settings.protocol == "authors"
+    batch = AUTHORS_BATCH if authors else batch
+    count = len(images) // batch * batch if authors else len(images)
+    passes = [
+        _one_pass(model.to(device), images[:count], batch, draw_as_authors if authors else draw, settings.seed, p)
+        for p in range(settings.passes)
+    ]
+    return {name: np.stack([one[name] for one in passes]) for name in passes[0]}
+
+
+def _one_pass(
+    model: Diffusion, images: np.ndarray, batch: int, draw: Callable[..., Any], seed: int, repeat: int
+) -> dict[str, np.ndarray]:
+    device, parts = model.schedule.line()[0].device, []
+    dimensions = images[0].size
+    for start in range(0, len(images), batch):
+        chunk = torch.from_numpy(np.array(images[start : start + batch])).to(device)
+        indices = torch.arange(start, start + len(chunk), device=device)
+        t, eps_0, eps_t = draw(seed, repeat, indices, chunk.shape[1:])
+        terms = model.loss_terms(chunk, t, eps_0, eps_t)
+        parts.append(torch.stack([t, *(bits_per_dimension(term, dimensions) for term in terms)]).cpu())
+    return dict(zip(("t", *Terms._fields), torch.cat(parts, dim=1).numpy(), strict=True))
+
+
+def summarise(terms: dict[str, np.ndarray]) -> dict[str, Any]:
+    """`bpd`: each term's mean and Monte Carlo standard error; `loss_per_t`: the diffusion term by time."""
+    passes, images = terms["t"].shape
+    with_total = {"total": sum(terms[name].astype(np.float64) for name in Terms._fields), **terms}
+    names = ("total", "diffusion", "latent", "reconstruction")
+    bpd = {name: _mean_and_error(with_total[name].astype(np.float64)) for name in names}
+    return {"passes": passes, "images": images, "bpd": bpd, "loss_per_t": _by_time(terms["t"], terms["diffusion"])}
+
+
+def _mean_and_error(values: np.ndarray) -> dict[str, float | None]:
+    """Over passes, which are independent; the images of one pass are not, as their times are spread evenly."""
+    means = values.mean(axis=1)
+    error = float(means.std(ddof=1) / math.sqrt(len(means))) if len(means) > 1 else None
+    return {"mean": float(means.mean()), "mc_se": error}
+
+
+def _by_time(t: np.ndarray, diffusion: np.ndarray) -> list[dict[str, float]]:
+    """The diffusion term's density over t, in bits per dimension per unit of t, in equal bins."""
+    which = np.minimum((t * BINS).astype(int), BINS - 1).ravel()
+    values, rows = diffusion.ravel().astype(np.float64), []
+    for b in range(BINS):
+        inside = values[which == b]
+        if len(inside) > 1:
+            se = float(inside.std(ddof=1) / math.sqrt(len(inside)))
+            rows.append({"t": (b + 0.5) / BINS, "diffusion": float(inside.mean()), "se": se, "n": len(inside)})
+    return rows

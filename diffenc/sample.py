@@ -1,0 +1,64 @@
+"""What a trained model shows: ancestral samples, and encodings of test images over time."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffenc import noise
+from diffenc.checkpoint import write_atomically
+from diffenc.diffusion import Diffusion
+from diffenc.evaluate import exact_float32
+from diffenc.noise import Purpose
+from diffenc.study import Samples
+
+# Raise it when a change in the code changes what sampling or encoding computes.
+RESULTS_VERSION = 1
+
+HEATMAP_TIMES = tuple(round(0.1 * i, 1) for i in range(11))
+ENCODING_TIMES = (0.0, 0.7, 0.8, 0.9, 0.92, 0.94, 0.96, 0.98, 1.0)
+ENCODED_IMAGES = 8
+
+
+@torch.no_grad()
+def draw_samples(model: Diffusion, shape: tuple[int, ...], settings: Samples, device: torch.device) -> np.ndarray:
+    """(count, C, H, W) uint8 in `steps` ancestral steps; the noise depends on (seed, step, position) alone."""
+    exact_float32()
+    positions = torch.arange(settings.count, device=device)
+
+    def step_noise(i: int) -> Tensor:
+        return noise.normal(noise.keys(noise.stream(settings.seed, Purpose.SAMPLE, i), positions), shape)
+
+    return model.to(device).sample(settings.steps, step_noise).cpu().numpy()
+
+
+@torch.no_grad()
+def encodings(model: Diffusion, images: np.ndarray, device: torch.device) -> dict[str, np.ndarray]:
+    """x_t of the first images at the times that heat maps and encoding figures show.
+
+    Args:
+        model: a trained model.
+        images: (N, C, H, W) uint8, of which the first few are encoded.
+        device: where to compute.
+
+    Returns:
+        `images` (n, C, H, W) uint8, `x` (n, C, H, W) in (-1, 1), `t` (T,), `x_t` (T, n, C, H, W) float32.
+    """
+    exact_float32()
+    chosen = torch.from_numpy(np.array(images[:ENCODED_IMAGES])).to(device)
+    x = model.to(device).scale(chosen)
+    t = np.array(sorted({*HEATMAP_TIMES, *ENCODING_TIMES}))
+    gammas = model.schedule(torch.tensor(t, dtype=x.dtype, device=device))
+    x_t = torch.stack([model.encode(x, gamma.expand(len(x))) for gamma in gammas])
+    return {"images": chosen.cpu().numpy(), "x": x.cpu().numpy(), "t": t, "x_t": x_t.cpu().numpy()}
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Arrays as one compressed npz."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    write_atomically(path, write)

@@ -1,0 +1,263 @@
+"""Training: one loop, read from top to bottom, for the CPU and for one GPU.
+
+Everything random in a step depends on (seed, step, position in the batch) alone (`diffenc.noise`), so resuming is
+running the same command again.
+"""
+
+import json
+import time
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from diffenc import checkpoint, data, noise
+from diffenc.assembly import build
+from diffenc.checkpoint import TrainingState
+from diffenc.diffusion import Diffusion, Terms, bits_per_dimension, low_discrepancy
+from diffenc.errors import UserError
+from diffenc.noise import Purpose
+from diffenc.study import Run, Training
+from diffenc.zoo import model_config
+
+# Raise it when a change in the code changes what training computes: results of another version are not mixed.
+RESULTS_VERSION = 1
+
+
+class Batch(NamedTuple):
+    """One step's images with all of its noise."""
+
+    images: Tensor
+    t: Tensor
+    eps_0: Tensor
+    eps_t: Tensor
+    keys: Tensor
+
+
+class Feed:
+    """The training images in their order: a new permutation each epoch, batches running on across epochs."""
+
+    def __init__(self, images: np.ndarray, batch: int, seed: int, device: torch.device) -> None:
+        self.count, self.batch, self.seed, self.device = len(images), batch, seed, device
+        self.images = torch.from_numpy(np.array(images)).to(device) if device.type == "cuda" else images
+        self.positions = torch.arange(batch, device=device)
+        self._orders: dict[int, Tensor] = {}
+
+    def order(self, epoch: int) -> Tensor:
+        """The epoch's permutation of the images, (count,)."""
+        if epoch not in self._orders:
+            generator = torch.Generator().manual_seed(noise.stream(self.seed, Purpose.ORDER, epoch) >> 1)
+            self._orders = {e: o for e, o in self._orders.items() if e == epoch - 1}
+            self._orders[epoch] = torch.randperm(self.count, generator=generator).to(self.device)
+        return self._orders[epoch]
+
+    def indices(self, step: int) -> Tensor:
+        """Which images step `step` (from 0) sees: (batch,)."""
+        first, parts, missing = step * self.batch, [], self.batch
+        while missing:
+            epoch, start = divmod(first, self.count)
+            parts.append(self.order(epoch)[start : start + missing])
+            first, missing = first + len(parts[-1]), missing - len(parts[-1])
+        return torch.cat(parts)
+
+    def __call__(self, step: int) -> Batch:
+        """Images and noise of step `step` (from 0)."""
+        indices = self.indices(step)
+        images = self.images[indices] if torch.is_tensor(self.images) else torch.from_numpy(self.images[indices])
+        shape, like = images.shape[1:], torch.empty(0, device=self.device)
+        keys = noise.keys(noise.stream(self.seed, Purpose.EPS_T, step), self.positions)
+        return Batch(
+            images,
+            low_discrepancy(noise.uniform(noise.stream(self.seed, Purpose.TIME, step)), self.batch, like),
+            noise.normal(noise.split(keys, Purpose.EPS_0), shape),
+            noise.normal(noise.split(keys, Purpose.EPS_T), shape),
+            noise.split(keys, Purpose.DROPOUT),
+        )
+
+
+def optimizer_for(model: nn.Module, training: Training) -> torch.optim.AdamW:
+    """AdamW that decays everything but biases: the schedule's w and b and the norms' scales as well."""
+    biases = [p for name, p in model.named_parameters() if name.endswith(".bias")]
+    others = [p for name, p in model.named_parameters() if not name.endswith(".bias")]
+    groups = [{"params": others, "weight_decay": training.weight_decay}, {"params": biases, "weight_decay": 0.0}]
+    betas = (training.beta_1, training.beta_2)
+    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=betas, eps=1e-8, fused=True)
+
+
+def learning_rate(step: int, training: Training) -> float:
+    """Linear from 0 at step 0 over the warm-up, then constant."""
+    return training.learning_rate * min(1.0, step / training.warmup if training.warmup else 1.0)
+
+
+@torch.no_grad()
+def ema_update(average: list[Tensor], parameters: list[Tensor], rate: float) -> None:
+    """average <- rate * average + (1 - rate) * parameters, in place."""
+    torch._foreach_lerp_(average, parameters, 1 - rate)
+
+
+def resolve(run: Run, training: Training, study: str, manifest: dict[str, Any]) -> dict[str, Any]:
+    """The run's whole configuration: written beside its results and stamped into its checkpoints."""
+    return {
+        "study": study,
+        **run._asdict(),
+        "release": manifest["release"],
+        "train_sha256": manifest["train"]["sha256"],
+        "shape": asdict(model_config(run.model, run.dataset)),
+        "training": training.model_dump(),
+        "results_version": RESULTS_VERSION,
+    }
+
+
+class Trainer:
+    """One run: its model, its state on disk, and the loop."""
+
+    def __init__(
+        self,
+        run: Run,
+        training: Training,
+        study: str,
+        data_folder: Path,
+        out: Path,
+        device: torch.device,
+    ) -> None:
+        self.training, self.out = training, out
+        self.config = resolve(run, training, study, data.manifest(data_folder))
+        self.feed = Feed(data.load(data_folder, "train"), training.batch, run.seed, device)
+        self.model: Diffusion = build(run.model, run.dataset, run.schedule, training.dropout, run.seed).to(device)
+        self.optimizer = optimizer_for(self.model, training)
+        average = [p.detach().clone() for p in self.model.parameters()]
+        self.state = TrainingState(self.model, average, self.optimizer)
+        self.bad_step = torch.tensor(-1, device=device)
+        self.history = History(out / checkpoint.PARTIAL_HISTORY)
+
+    def run(self, checkpoint_steps: int | None, checkpoint_seconds: float) -> None:
+        """Train to the end, from the last checkpoint if there is one, and publish the results."""
+        self._resume()
+        saved, logged = time.monotonic(), (time.monotonic(), self.state.step)
+        # a bar on a terminal, plain lines in a log
+        bar = tqdm(total=self.training.steps, initial=self.state.step, unit="step", disable=None)
+        while self.state.step < self.training.steps:
+            self._step(self.state.step)
+            self.state.step += 1
+            step = self.state.step
+            bar.update()
+            if step % self.training.log_every == 0 or step == self.training.steps:
+                line = self._log(logged)
+                logged = (time.monotonic(), step)
+                bar.set_postfix(bpd=f"{line['total']:.3f}")
+                if bar.disable:
+                    print(_plain(line, self.training.steps), flush=True)
+            due = checkpoint_steps and step % checkpoint_steps == 0
+            if due or time.monotonic() - saved > checkpoint_seconds:
+                self._save()
+                saved = time.monotonic()
+        bar.close()
+        self._publish()
+
+    def _resume(self) -> None:
+        path = self.out / checkpoint.CHECKPOINT
+        if path.exists():
+            self.state.restore(path, self.config)
+        self.history.cut(self.state.step)
+
+    def _step(self, step: int) -> None:
+        batch = self.feed(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, self.training)
+        terms = self.model.loss_terms(*batch)
+        bpd = [bits_per_dimension(term.mean(), batch.images[0].numel()) for term in terms]
+        loss = sum(bpd)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        ema_update(self.state.average, self.state.parameters, self.training.ema)
+        with torch.no_grad():
+            self.state.sums += torch.stack(bpd).double()
+            # noted on the device and looked at when the host looks anyway: the loop never waits for it
+            self.bad_step = torch.where((self.bad_step < 0) & ~torch.isfinite(loss), step, self.bad_step)
+
+    def _check(self) -> None:
+        if (bad := self.bad_step.item()) >= 0:
+            kept = (
+                "the last good checkpoint is kept"
+                if (self.out / checkpoint.CHECKPOINT).exists()
+                else "none was saved"
+            )
+            raise UserError(
+                f"{self.out}: the loss is not finite at step {bad}; {kept}; lower training.learning_rate in the study"
+            )
+
+    def _log(self, since: tuple[float, int]) -> dict[str, Any]:
+        self._check()
+        seconds, steps = time.monotonic() - since[0], self.state.step - since[1]
+        means = self.state.sums / (self.state.step - self.history.last_step)
+        terms = dict(zip(Terms._fields, means.tolist(), strict=True))
+        gamma_0, gamma_1 = (gamma.item() for gamma in self.model.schedule.ends())
+        line = {
+            "step": self.state.step,
+            "epoch": round(self.state.step * self.training.batch / self.feed.count, 3),
+            "total": sum(terms.values()),
+            **terms,
+            "gamma_0": gamma_0,
+            "gamma_1": gamma_1,
+            "images_per_s": round(steps * self.training.batch / seconds, 2),
+            "seconds_left": round((self.training.steps - self.state.step) * seconds / steps),
+        }
+        self.state.sums.zero_()
+        self.history.append(line)
+        return line
+
+    def _save(self) -> None:
+        self._check()
+        self.state.save(self.out / checkpoint.CHECKPOINT, self.config)
+
+    def _publish(self) -> None:
+        """Final files first, then the checkpoint goes: a kill in between loses nothing, and forcing a finished run
+        retrains it."""
+        self._check()
+        history = self.history.path.read_text()
+        checkpoint.write_atomically(self.out / checkpoint.HISTORY, lambda path: path.write_text(history))
+        checkpoint.save_model(self.out, self.state, self.config)
+        (self.out / checkpoint.CHECKPOINT).unlink(missing_ok=True)
+        self.history.path.unlink()
+
+
+class History:
+    """The run's log, one JSON object a line, kept beside the checkpoint until the run is done."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.last_step = path, 0
+
+    def cut(self, step: int) -> None:
+        """Drop what was logged after the checkpoint that the run continues from."""
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        kept = [line for line in lines if _step_of(line) <= step]
+        self.last_step = _step_of(kept[-1]) if kept else 0
+        text = "".join(line + "\n" for line in kept)
+        checkpoint.write_atomically(self.path, lambda path: path.write_text(text))
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Add a line."""
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        self.last_step = line["step"]
+
+
+def _step_of(line: str) -> float:
+    """The line's step; a line that a kill cut short counts as later than any checkpoint."""
+    try:
+        return json.loads(line)["step"]
+    except ValueError:
+        return float("inf")
+
+
+def _plain(line: dict[str, Any], steps: int) -> str:
+    """A history line for people."""
+    terms = ", ".join(f"{name} {line[name]:.4f}" for name in reversed(Terms._fields))
+    left = timedelta(seconds=line["seconds_left"])
+    return f"step {line['step']}/{steps}: {line['total']:.4f} bpd ({terms}), {line['images_per_s']:.0f} images/s, {left} left"
