@@ -30,7 +30,7 @@ def assemble(
         dropout: the rate in both networks.
     """
     gammas = (config.gamma_min, config.gamma_max)
-    denoiser = Denoiser(channels, config.layers, config.width, dropout, *gammas)
+    denoiser = Denoiser(channels, levels, config.layers, config.width, dropout, *gammas)
     gamma = LearnedSchedule(*gammas) if schedule == "learned" else FixedSchedule(*gammas)
     model = Diffusion(gamma, _encoder(config, channels, spread, dropout), denoiser, levels, config.prediction)
     number_blocks(model)

@@ -1,8 +1,6 @@
 """Weights on disk: a run's resumable checkpoint and its final model, both safetensors, both written atomically."""
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +13,10 @@ from torch import Tensor, nn
 from diffenc.assembly import build
 from diffenc.diffusion import Diffusion
 from diffenc.errors import UserError
+from diffenc.files import write_atomically, write_file
 
-MODEL, CONFIG, HISTORY = "model.safetensors", "config.yaml", "history.jsonl"
+MODEL, CONFIG = "model.safetensors", "config.yaml"
 CHECKPOINT, PARTIAL_HISTORY = "checkpoint.safetensors", "checkpoint.history.jsonl"
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """`write` to a temporary name beside `path`, then rename: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); nothing there was changed")
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -105,7 +89,7 @@ def save_model(folder: Path, state: TrainingState, config: dict[str, Any]) -> No
     pairs = {"parameter": state.parameters, "ema": state.average}
     tensors = {f"{kind}/{n}": v for kind, values in pairs.items() for n, v in zip(state.names, values, strict=True)}
     save_tensors(folder / MODEL, tensors, {"step": str(state.step)})
-    write_atomically(folder / CONFIG, lambda path: path.write_text(yaml.safe_dump(config, sort_keys=False)))
+    write_file(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
 
 
 def load_model(folder: Path) -> tuple[Diffusion, dict[str, Any]]:

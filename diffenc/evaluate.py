@@ -15,10 +15,8 @@ from torch import Tensor
 from diffenc import noise
 from diffenc.diffusion import Diffusion, Terms, bits_per_dimension, low_discrepancy
 from diffenc.noise import Purpose
+from diffenc.results import TERMS
 from diffenc.study import Evaluation
-
-# Raise it when a change in the code changes what evaluation computes.
-RESULTS_VERSION = 1
 
 AUTHORS_BATCH = 128
 BINS = 20
@@ -97,8 +95,7 @@ def summarise(terms: dict[str, np.ndarray]) -> dict[str, Any]:
     """`bpd`: each term's mean and Monte Carlo standard error; `loss_per_t`: the diffusion term by time."""
     passes, images = terms["t"].shape
     with_total = {"total": sum(terms[name].astype(np.float64) for name in Terms._fields), **terms}
-    names = ("total", "diffusion", "latent", "reconstruction")
-    bpd = {name: _mean_and_error(with_total[name].astype(np.float64)) for name in names}
+    bpd = {name: _mean_and_error(with_total[name].astype(np.float64)) for name in TERMS}
     return {"passes": passes, "images": images, "bpd": bpd, "loss_per_t": _by_time(terms["t"], terms["diffusion"])}
 
 

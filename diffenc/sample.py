@@ -7,17 +7,13 @@ import torch
 from torch import Tensor
 
 from diffenc import noise
-from diffenc.checkpoint import write_atomically
 from diffenc.diffusion import Diffusion
 from diffenc.evaluate import exact_float32
+from diffenc.files import write_atomically
 from diffenc.noise import Purpose
+from diffenc.results import ENCODING_TIMES, HEATMAP_TIMES
 from diffenc.study import Samples
 
-# Raise it when a change in the code changes what sampling or encoding computes.
-RESULTS_VERSION = 1
-
-HEATMAP_TIMES = tuple(round(0.1 * i, 1) for i in range(11))
-ENCODING_TIMES = (0.0, 0.7, 0.8, 0.9, 0.92, 0.94, 0.96, 0.98, 1.0)
 ENCODED_IMAGES = 8
 
 

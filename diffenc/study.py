@@ -1,7 +1,6 @@
 """A study: the YAML file that names runs, comparisons, tables and figures. Its only definition and check."""
 
 from collections import Counter
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -14,7 +13,7 @@ from diffenc.zoo import MODELS
 
 Positive = Annotated[int, Field(gt=0)]
 Schedule = Literal["fixed", "learned"]
-Table = Literal["components", "seeds", "tests"]
+Table = Literal["components", "seeds", "comparisons"]
 Figure = Literal["heatmaps", "encodings", "samples", "curves", "loss_per_t"]
 
 
@@ -94,7 +93,7 @@ class Run(NamedTuple):
 
     @property
     def path(self) -> str:
-        """Where its results lie below the study's `runs` folder."""
+        """Its name, and where its results lie below the study's `runs` folder."""
         return f"{self.dataset}/{self.model}/{self.schedule}/seed{self.seed}"
 
 
@@ -108,13 +107,39 @@ class Study(Strict):
     comparisons: list[Comparison] = []
     evaluation: Evaluation = Evaluation()
     samples: Samples = Samples()
-    tables: list[Table] = ["components", "seeds", "tests"]
+    tables: list[Table] = ["components", "seeds", "comparisons"]
     figures: list[Figure] = ["heatmaps", "encodings", "samples", "curves", "loss_per_t"]
 
-    @cached_property
+    @property
     def training(self) -> dict[Run, Training]:
         """Every run with its training protocol, in the file's order."""
         return {run: group.training for group in self.runs for run in _runs(group)}
+
+    @property
+    def datasets(self) -> list[str]:
+        """The data sets of its runs."""
+        return list(dict.fromkeys(run.dataset for run in self.training))
+
+    def groups(self, dataset: str | None = None) -> dict[tuple[str, str], dict[str, list[Run]]]:
+        """{(dataset, schedule): {model: its runs}}: what stands side by side in a figure."""
+        found: dict[tuple[str, str], dict[str, list[Run]]] = {}
+        for run in self.training:
+            if dataset in (None, run.dataset):
+                found.setdefault((run.dataset, run.schedule), {}).setdefault(run.model, []).append(run)
+        return found
+
+    def only(self, dataset: str) -> "Study":
+        """The part of the study that concerns one data set."""
+        runs = [group for group in self.runs if group.dataset == dataset]
+        comparisons = [comparison for comparison in self.comparisons if comparison.dataset == dataset]
+        return self.model_copy(update={"runs": runs, "comparisons": comparisons})
+
+    def run(self, path: str) -> Run:
+        """The run of that name, such as digits/VDMv-2/fixed/seed1. Raises UserError if the study has none."""
+        for run in self.training:
+            if run.path == path:
+                return run
+        raise UserError(f"{self.name}: has no run {path!r}; its first is {next(iter(self.training)).path}")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":

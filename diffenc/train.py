@@ -16,17 +16,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from diffenc import checkpoint, data, noise
+from diffenc import checkpoint, data, noise, versions
 from diffenc.assembly import build
 from diffenc.checkpoint import TrainingState
 from diffenc.diffusion import Diffusion, Terms, bits_per_dimension, low_discrepancy
 from diffenc.errors import UserError
+from diffenc.files import write_file
 from diffenc.noise import Purpose
+from diffenc.results import HISTORY
 from diffenc.study import Run, Training
 from diffenc.zoo import model_config
-
-# Raise it when a change in the code changes what training computes: results of another version are not mixed.
-RESULTS_VERSION = 1
 
 
 class Batch(NamedTuple):
@@ -109,7 +108,7 @@ def resolve(run: Run, training: Training, study: str, manifest: dict[str, Any]) 
         "train_sha256": manifest["train"]["sha256"],
         "shape": asdict(model_config(run.model, run.dataset)),
         "training": training.model_dump(),
-        "results_version": RESULTS_VERSION,
+        "results_version": versions.TRAIN,
     }
 
 
@@ -221,7 +220,7 @@ class Trainer:
         retrains it."""
         self._check()
         history = self.history.path.read_text()
-        checkpoint.write_atomically(self.out / checkpoint.HISTORY, lambda path: path.write_text(history))
+        write_file(self.out / HISTORY, history)
         checkpoint.save_model(self.out, self.state, self.config)
         (self.out / checkpoint.CHECKPOINT).unlink(missing_ok=True)
         self.history.path.unlink()
@@ -238,8 +237,7 @@ class History:
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         kept = [line for line in lines if _step_of(line) <= step]
         self.last_step = _step_of(kept[-1]) if kept else 0
-        text = "".join(line + "\n" for line in kept)
-        checkpoint.write_atomically(self.path, lambda path: path.write_text(text))
+        write_file(self.path, "".join(line + "\n" for line in kept))
 
     def append(self, line: dict[str, Any]) -> None:
         """Add a line."""
@@ -260,4 +258,5 @@ def _plain(line: dict[str, Any], steps: int) -> str:
     """A history line for people."""
     terms = ", ".join(f"{name} {line[name]:.4f}" for name in reversed(Terms._fields))
     left = timedelta(seconds=line["seconds_left"])
-    return f"step {line['step']}/{steps}: {line['total']:.4f} bpd ({terms}), {line['images_per_s']:.0f} images/s, {left} left"
+    speed = f"{line['images_per_s']:.0f} images/s"
+    return f"step {line['step']}/{steps}: {line['total']:.4f} bpd ({terms}), {speed}, {left} left"

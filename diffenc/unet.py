@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from diffenc.blocks import Attention, GroupNorm, ResidualBlock, TimeEmbedding, conv3
 
-FOURIER = (6, 7)
 
+def fourier_features(z: Tensor, levels: int) -> Tensor:
+    """(B, C, H, W) -> (B, 4C, H, W): sines, then cosines, of [z_c, 2 z_c] 2 pi K / 4 for each channel c.
 
-def fourier_features(z: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, 4C, H, W): sin and cos of 2 pi 2^k z, [z_c 2^6, z_c 2^7] for each channel c."""
-    scale = torch.tensor([2 * math.pi * 2**k for k in FOURIER], dtype=z.dtype, device=z.device)
+    The faster one has its period at the distance of two levels; K = 256 gives VDM's 2^6 and 2^7.
+    """
+    scale = torch.tensor([2 * math.pi * levels / 4, 2 * math.pi * levels / 2], dtype=z.dtype, device=z.device)
     angles = (z[:, :, None] * scale[:, None, None]).flatten(1, 2)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
@@ -23,12 +24,13 @@ class Denoiser(nn.Module):
     """Predicts v or epsilon from z_t and gamma_t: L blocks down, L + 1 up with skips, all at full resolution."""
 
     def __init__(
-        self, channels: int, layers: int, width: int, rate: float, gamma_min: float, gamma_max: float
+        self, channels: int, levels: int, layers: int, width: int, rate: float, gamma_min: float, gamma_max: float
     ) -> None:
         super().__init__()
+        self.levels = levels
         block = {"condition": 4 * width, "rate": rate}
         self.time_embedding = TimeEmbedding(width, gamma_min, gamma_max)
-        self.conv_in = conv3(channels * (1 + 2 * len(FOURIER)), width)
+        self.conv_in = conv3(channels * 5, width)  # z and its four Fourier features
         self.down = nn.ModuleList(ResidualBlock(width, width, **block) for _ in range(layers))
         self.mid_1 = ResidualBlock(width, width, **block)
         self.attention = Attention(width)
@@ -40,7 +42,7 @@ class Denoiser(nn.Module):
     def forward(self, z: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
         """(B, C, H, W), (B,), dropout keys (B,) or None -> (B, C, H, W)."""
         condition = self.time_embedding(gamma)
-        skips = [self.conv_in(torch.cat([z, fourier_features(z)], dim=1))]
+        skips = [self.conv_in(torch.cat([z, fourier_features(z, self.levels)], dim=1))]
         for block in self.down:
             skips.append(block(skips[-1], condition, keys))
         h = self.mid_1(skips[-1], condition, keys)

@@ -1,7 +1,10 @@
 """The models by the paper's names: MATH.md's table, and small ones of the same kind for the embedded data."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
+
+from diffenc.catalog import DATASETS
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,12 @@ MODELS = {
 
 
 def model_config(name: str, dataset: str) -> ModelConfig:
-    """The shape of model `name` on `dataset`: the paper's large models are twice as wide on ImageNet32."""
+    """The shape of model `name` on `dataset`.
+
+    The paper's large models are twice as wide on ImageNet32. With fewer levels than 256, gamma_min rises, so that
+    the noise at t = 0 is the same fraction of the distance between two levels.
+    """
     config = MODELS[name]
-    return replace(config, width=256) if dataset == "imagenet32" and config.layers == 32 else config
+    gamma_min = round(config.gamma_min + 2 * math.log(256 / DATASETS[dataset].levels), 1)
+    wide = dataset == "imagenet32" and config.layers == _LARGE.layers
+    return replace(config, gamma_min=gamma_min, width=256 if wide else config.width)

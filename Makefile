@@ -1,0 +1,59 @@
+# diffenc: `make demo` and `make test` set up all that they need. `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' envs/requirements.lock)
+BIN := $(CURDIR)/.venv/bin
+FASHION_MNIST := .cache/fashion-mnist
+
+export PATH := $(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test test-fast lint lock clean fashion-mnist
+
+help:  ## what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s'|'
+
+env: .venv/.installed  ## the environment, .venv, from envs/requirements.lock
+
+# uv comes by pip and installs everything, hashes checked, itself included
+.venv/.installed: envs/requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "diffenc needs Python 3.11 or newer; name one: make PYTHON=python3.12 env"; exit 1; }
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv || \
+	  { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
+	@test -x .venv/bin/uv || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	uv pip sync --quiet --python .venv/bin/python --require-hashes envs/requirements.lock
+	uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: env  ## the whole chain on scikit-learn's digits, report included; about four minutes on two cores
+	snakemake --cores all --show-failed-logs all report
+	@cat results/demo/tables/digits/components.md
+	@echo "tables: results/demo/tables/digits, figures: results/demo/figures, report: results/demo/report.zip"
+
+test: env fashion-mnist  ## all tests
+	python -m pytest
+
+lint: env  ## ruff, snakefmt, snakemake --lint
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+	snakemake --lint --configfile config/paper.yaml
+
+lock: env  ## renew envs/requirements.lock from pyproject.toml
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header \
+	  --quiet --output-file envs/requirements.lock
+
+# Debian's package has the original IDX files; it is unpacked here, not installed
+fashion-mnist: $(FASHION_MNIST)/usr
+
+$(FASHION_MNIST)/usr:
+	@mkdir -p $(FASHION_MNIST)
+	cd $(FASHION_MNIST) && (apt-get download -qq dataset-fashion-mnist || \
+	  (apt-get update -qq && apt-get download -qq dataset-fashion-mnist))
+	cd $(FASHION_MNIST) && dpkg -x dataset-fashion-mnist_*.deb . && rm dataset-fashion-mnist_*.deb
+
+clean:  ## remove results and caches, keep the environment
+	rm -rf .snakemake .cache .pytest_cache .ruff_cache
+	find results -mindepth 1 ! -name README.md -delete

@@ -1,0 +1,24 @@
+# The paper's tables and figures, from the data sets' files to the report. Start reading here:
+# a study (config/*.yaml) names the runs, each file of workflow/rules is one stage.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+
+
+rule all:
+    input:
+        study_targets(),
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/compare.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/targets.smk"

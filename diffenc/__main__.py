@@ -1,0 +1,5 @@
+"""`python -m diffenc`, the same as the command `diffenc`."""
+
+from diffenc.cli import main
+
+main()

@@ -1,0 +1,162 @@
+"""The command line: every Snakemake rule is one of these calls, so what the pipeline runs a person can run."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from diffenc import commands
+from diffenc.catalog import DATASETS
+from diffenc.errors import UserError
+from diffenc.show import OF_A_GROUP, OF_A_RUN, TABLE_CAPTIONS
+from diffenc.study import Evaluation, Samples
+
+Parsers = argparse._SubParsersAction
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a user's mistake is one line on stderr and exit status 2."""
+    options = parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except UserError as error:
+        print(f"diffenc: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("diffenc: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(prog="diffenc", description=__doc__.splitlines()[0])
+    commands_ = top.add_subparsers(required=True, metavar="COMMAND")
+    _prepare(commands_)
+    _train(commands_)
+    _evaluate(commands_)
+    _sample(commands_)
+    _encode(commands_)
+    _collect(commands_)
+    _compare(commands_)
+    _table(commands_)
+    _figure(commands_)
+    return top
+
+
+def _add(parsers: Parsers, name: str, command: commands.Command, text: str) -> argparse.ArgumentParser:
+    one = parsers.add_parser(name, help=text, description=text)
+    one.set_defaults(command=command)
+    return one
+
+
+def _prepare(parsers: Parsers) -> None:
+    one = _add(
+        parsers, "prepare", commands.prepare, "Turn a data set's original files into uint8 arrays and a manifest."
+    )
+    one.add_argument("dataset", choices=list(DATASETS))
+    one.add_argument("--files", type=Path, default=Path("data"), help="folder of the original files (default: data)")
+    one.add_argument("--out", type=Path, required=True, help="folder for train.npy, test.npy, manifest.json")
+
+
+def _train(parsers: Parsers) -> None:
+    one = _add(
+        parsers, "train", commands.train, "Train one run of a study; run it again to go on after an interruption."
+    )
+    _study(one)
+    one.add_argument("--run", required=True, help="such as digits/VDMv-2/fixed/seed1")
+    _computing(one)
+    one.add_argument("--out", type=Path, required=True, help="the run's folder")
+    one.add_argument("--checkpoint-minutes", type=float, default=10.0, help="(default: 10)")
+    one.add_argument("--checkpoint-steps", type=int, help="checkpoint at every multiple of this many steps, too")
+
+
+def _evaluate(parsers: Parsers) -> None:
+    one = _add(parsers, "evaluate", commands.evaluate, "Measure a model on the test set, in bits per dimension.")
+    _model(one)
+    _computing(one)
+    defaults = Evaluation()
+    one.add_argument("--passes", type=int, default=defaults.passes)
+    one.add_argument("--seed", type=int, default=defaults.seed)
+    one.add_argument("--images", type=int, help="only the first of them (default: all)")
+    one.add_argument("--protocol", choices=["full", "authors"], default=defaults.protocol)
+    one.add_argument("--batch", type=int, default=250, help="images at a time; does not change the result")
+    one.add_argument("--out", type=Path, required=True, help="the .json; per-image terms go beside it, into an .npz")
+
+
+def _sample(parsers: Parsers) -> None:
+    one = _add(parsers, "sample", commands.sample, "Draw ancestral samples from a model.")
+    _model(one)
+    _computing(one)
+    defaults = Samples()
+    one.add_argument("--count", type=int, default=defaults.count)
+    one.add_argument("--steps", type=int, default=defaults.steps, help="T")
+    one.add_argument("--seed", type=int, default=defaults.seed)
+    one.add_argument("--out", type=Path, required=True, help="the .npz")
+
+
+def _encode(parsers: Parsers) -> None:
+    one = _add(parsers, "encode", commands.encode, "Encode test images at the times that the figures show.")
+    _model(one)
+    _computing(one)
+    one.add_argument("--out", type=Path, required=True, help="the .npz")
+
+
+def _collect(parsers: Parsers) -> None:
+    one = _add(parsers, "collect", commands.collect, "Gather a study's evaluations into one tidy CSV.")
+    _study(one)
+    _part(one)
+    one.add_argument("--folder", type=Path, required=True, help="the study's results")
+    one.add_argument("--out", type=Path, required=True)
+
+
+def _compare(parsers: Parsers) -> None:
+    one = _add(parsers, "compare", commands.compare, "Welch's tests of a study's comparisons, for every term.")
+    _study(one)
+    _part(one)
+    one.add_argument("--runs", type=Path, required=True, help="what `collect` wrote")
+    one.add_argument("--out", type=Path, required=True)
+
+
+def _table(parsers: Parsers) -> None:
+    one = _add(parsers, "table", commands.table, "Write one table as CSV, Markdown and LaTeX.")
+    one.add_argument("kind", choices=list(TABLE_CAPTIONS))
+    _study(one)
+    _part(one)
+    one.add_argument("--runs", type=Path, required=True)
+    one.add_argument("--tests", type=Path, required=True)
+    one.add_argument("--out", type=Path, required=True, help="without the suffix")
+
+
+def _figure(parsers: Parsers) -> None:
+    one = _add(parsers, "figure", commands.figure, "Draw one figure as SVG and PNG.")
+    one.add_argument("kind", choices=[*OF_A_RUN, *OF_A_GROUP])
+    _study(one)
+    one.add_argument("--folder", type=Path, required=True, help="the study's results")
+    one.add_argument("--of", required=True, help="a run, or DATASET/SCHEDULE for figures that compare models")
+    one.add_argument("--out", type=Path, required=True, help="without the suffix")
+
+
+def _study(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--study", type=Path, required=True, help="the study's YAML file")
+
+
+def _part(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--dataset", help="only this part of the study")
+
+
+def _computing(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--data", type=Path, required=True, help="the data set's prepared folder")
+    one.add_argument(
+        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="(default: a GPU if there is one)"
+    )
+    one.add_argument("--threads", type=int, help="CPU threads (default: all)")
+
+
+def _model(one: argparse.ArgumentParser) -> None:
+    source = one.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", type=Path, help="a trained run's folder")
+    source.add_argument("--official", type=Path, help="a checkpoint of the authors' release")
+    one.add_argument("--config", type=Path, help="the official checkpoint's JSON configuration")
+    one.add_argument(
+        "--weights", choices=["ema_params", "params"], default="ema_params", help="of the official checkpoint"
+    )

@@ -1,0 +1,176 @@
+"""What each command does: options in, files out."""
+
+import json
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from diffenc import results, show
+from diffenc.catalog import DATASETS
+from diffenc.errors import UserError
+from diffenc.files import write_file
+from diffenc.study import Evaluation, Samples, Strict, Study, explain, load_study
+
+if TYPE_CHECKING:
+    import torch
+
+    from diffenc.diffusion import Diffusion
+
+Command = Callable[[Namespace], None]
+Settings = TypeVar("Settings", bound=Strict)
+
+
+def prepare(options: Namespace) -> None:
+    """Original files -> arrays."""
+    from diffenc import data
+
+    data.prepare(options.dataset, options.out, options.files)
+
+
+def train(options: Namespace) -> None:
+    """One run, from its last checkpoint if it has one."""
+    from diffenc.train import Trainer
+
+    study = load_study(options.study)
+    run = study.run(options.run)
+    trainer = Trainer(run, study.training[run], study.name, options.data, options.out, _device(options))
+    trainer.run(options.checkpoint_steps, 60 * options.checkpoint_minutes)
+
+
+def evaluate(options: Namespace) -> None:
+    """A model's terms on the test set: a summary, and every image's terms beside it."""
+    from diffenc import data, sample
+    from diffenc.assembly import parameters
+    from diffenc.evaluate import evaluate, summarise
+
+    settings = _settings(
+        Evaluation, passes=options.passes, seed=options.seed, images=options.images, protocol=options.protocol
+    )
+    model, identity = _load(options)
+    images = data.load(options.data, "test")
+    if settings.images and settings.images > len(images):
+        raise UserError(f"--images: {settings.images} asked for, {options.data} has {len(images)}; ask for fewer")
+    terms = evaluate(model, images, settings, options.batch, _device(options))
+    gamma_0, gamma_1 = (gamma.item() for gamma in model.schedule.ends())
+    summary = {
+        **identity,
+        "release": data.manifest(options.data)["release"],
+        "protocol": settings.protocol,
+        "parameters": parameters(model),
+        "gamma_0": gamma_0,
+        "gamma_1": gamma_1,
+        **summarise(terms),
+    }
+    sample.save_arrays(options.out.with_name(results.PER_IMAGE), terms)
+    write_file(options.out, json.dumps(summary, indent=1) + "\n")
+    _say(summary)
+
+
+def _say(summary: dict[str, Any]) -> None:
+    for name, term in summary["bpd"].items():
+        error = "" if term["mc_se"] is None else f" +- {term['mc_se']:.4f} (Monte Carlo)"
+        print(f"{name:15s} {term['mean']:.4f}{error} bits per dimension")
+
+
+def sample(options: Namespace) -> None:
+    """Ancestral samples."""
+    from diffenc.sample import draw_samples, save_arrays
+
+    settings = _settings(Samples, count=options.count, steps=options.steps, seed=options.seed)
+    model, identity = _load(options)
+    samples = draw_samples(model, DATASETS[identity["dataset"]].shape, settings, _device(options))
+    save_arrays(options.out, {"samples": samples, "levels": model.levels})
+
+
+def encode(options: Namespace) -> None:
+    """Encodings of test images over time."""
+    from diffenc import data
+    from diffenc.sample import encodings, save_arrays
+
+    model, _ = _load(options)
+    save_arrays(options.out, encodings(model, data.load(options.data, "test"), _device(options)))
+
+
+def collect(options: Namespace) -> None:
+    """Evaluations -> runs.csv."""
+    results.write_csv(results.collect(_part(options), options.folder), options.out)
+
+
+def compare(options: Namespace) -> None:
+    """runs.csv -> tests.csv."""
+    from diffenc import statistics
+
+    results.write_csv(statistics.compare(_part(options), results.read_runs(options.runs)), options.out)
+
+
+def table(options: Namespace) -> None:
+    """runs.csv and tests.csv -> one table."""
+    runs, tests = results.read_runs(options.runs), results.read_tests(options.tests)
+    show.table(options.kind, _part(options), runs, tests, options.out)
+
+
+def figure(options: Namespace) -> None:
+    """A run's or a group's files -> one figure."""
+    show.figure(options.kind, options.of, load_study(options.study), options.folder, options.out)
+
+
+def _part(options: Namespace) -> Study:
+    study = load_study(options.study)
+    if options.dataset is None:
+        return study
+    if options.dataset not in study.datasets:
+        raise UserError(f"--dataset {options.dataset}: {options.study} has {', '.join(study.datasets)}; name one")
+    return study.only(options.dataset)
+
+
+def _settings(kind: type[Settings], **values: Any) -> Settings:
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise UserError(f"--{explain(error)}")
+
+
+def _device(options: Namespace) -> "torch.device":
+    import torch
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "--device cuda: torch sees no GPU here; use --device cpu, or check the driver with nvidia-smi"
+        )
+    name = "cuda" if options.device != "cpu" and torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _load(options: Namespace) -> tuple["Diffusion", dict[str, Any]]:
+    """The model of a trained run or of the authors' release, and which run it is."""
+    from diffenc import checkpoint, data, official
+
+    if options.model:
+        model, config = checkpoint.load_model(options.model)
+        identity = {key: config[key] for key in ("study", "dataset", "model", "schedule", "seed")}
+        return model, identity | {"steps": config["training"]["steps"]}
+    if not options.config:
+        raise UserError(f"--official {options.official}: needs --config with the JSON configuration of that model")
+    model = official.load_checkpoint(options.official, options.config, options.weights)
+    facts = DATASETS[data.manifest(options.data)["dataset"]]
+    channels = model.denoiser.conv_out.out_channels
+    if (channels, model.levels) != (facts.channels, facts.levels):
+        raise UserError(
+            f"--data {options.data}: {facts.title} has {facts.channels} channel(s) and {facts.levels} levels,"
+            f" {options.official} models {channels} and {model.levels}; name the data it was trained on"
+        )
+    steps = int(official.read_msgpack(options.official)["step"])
+    name = Path(options.config).stem
+    return model, {
+        "study": "official",
+        "dataset": data.manifest(options.data)["dataset"],
+        "model": name,
+        "schedule": official.read_config(options.config)[2],
+        "seed": 0,
+        "steps": steps,
+    }

@@ -1,0 +1,32 @@
+"""Files that are there whole or not at all."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from diffenc.errors import UserError
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """`write` to a temporary name beside `path`, then rename: a reader sees the old file or the new one.
+
+    Raises:
+        UserError: the file cannot be written; what was there is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); free space, or name another folder")
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a whole file or nothing."""
+    data = content.encode() if isinstance(content, str) else content
+    write_atomically(Path(path), lambda temporary: temporary.write_bytes(data))

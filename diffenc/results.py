@@ -1,0 +1,246 @@
+"""Where results lie and what they are called: a run's files, a study's tables, their columns, the order of terms."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+
+from diffenc.errors import UserError
+from diffenc.files import write_file
+from diffenc.study import Run, Study, explain
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+TERMS = ("total", "diffusion", "latent", "reconstruction")
+
+HISTORY = "history.jsonl"
+EVALUATION = "evaluation.json"
+PER_IMAGE = "terms.npz"
+ENCODINGS = "encodings.npz"
+SAMPLES = "samples.npz"
+# the times that heat maps need, in steps of 0.1, and those at which encodings are shown
+HEATMAP_TIMES = tuple(round(0.1 * i, 1) for i in range(11))
+ENCODING_TIMES = (0.0, 0.7, 0.8, 0.9, 0.92, 0.94, 0.96, 0.98, 1.0)
+RUNS = "runs.csv"
+TESTS = "tests.csv"
+
+IDENTITY = ("dataset", "model", "schedule", "seed")
+PROVENANCE = ("release", "images", "passes", "protocol")
+RUN_COLUMNS = (
+    *("dataset", "release", "model", "schedule", "seed", "term", "bpd", "mc_se", "images", "passes"),
+    *("protocol", "steps", "parameters", "gamma_0", "gamma_1"),
+)
+TEST_COLUMNS = (
+    *("dataset", "schedule", "lower", "than", "term", "n_lower", "n_than", "mean_lower", "mean_than"),
+    *("difference", "ci95_low", "ci95_high", "t", "df", "p_less", "p_two_sided", "hedges_g"),
+)
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class Term(_Record):
+    """A term's mean over passes and images, and its Monte Carlo standard error (None with one pass)."""
+
+    mean: FiniteFloat
+    mc_se: FiniteFloat | None
+
+
+class Terms(_Record):
+    """The terms of the negative ELBO, in bits per dimension."""
+
+    total: Term
+    diffusion: Term
+    latent: Term
+    reconstruction: Term
+
+
+class TimeBin(_Record):
+    """The diffusion loss near time t, in bits per dimension per unit of t; None where no draw fell into the bin."""
+
+    t: FiniteFloat
+    diffusion: FiniteFloat | None
+    se: FiniteFloat | None
+    n: int
+
+
+class Evaluated(_Record):
+    """What evaluation.json says of a run."""
+
+    study: str
+    dataset: str
+    release: str
+    model: str
+    schedule: Literal["fixed", "learned"]
+    seed: int
+    protocol: str
+    passes: int
+    images: int
+    steps: int
+    parameters: int
+    gamma_0: FiniteFloat
+    gamma_1: FiniteFloat
+    bpd: Terms
+    loss_per_t: list[TimeBin]
+
+
+def run_folder(study_folder: Path, run: Run) -> Path:
+    """The folder of a run's files below results/STUDY."""
+    return Path(study_folder) / "runs" / run.path
+
+
+def write_csv(frame: "DataFrame", path: Path) -> None:
+    """Write a frame with all its digits, in one step; a missing value is an empty field."""
+    write_file(path, frame.to_csv(index=False, lineterminator="\n"))
+
+
+def read_evaluation(path: Path) -> Evaluated:
+    """Read one evaluation.json.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    content = _json(path, _read(path))
+    try:
+        return Evaluated.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{path}: is damaged, {explain(error)}; delete it, then `snakemake {path}`")
+
+
+def read_history(path: Path) -> "DataFrame":
+    """Read a history.jsonl: a row per logged step, in order of steps, terms in bits per dimension.
+
+    Raises:
+        UserError: the file is missing, empty, damaged or has a step twice.
+    """
+    import pandas as pd
+
+    lines = [_json(path, line, f"line {i}: ") for i, line in enumerate(_read(path).splitlines(), start=1)]
+    for i, line in enumerate(lines, start=1):
+        for key in ("step", *TERMS):
+            value = line.get(key) if isinstance(line, dict) else None
+            if not isinstance(value, int | float):
+                raise UserError(f"{path}: line {i}: {key} is not a number; delete it, then `snakemake {path}`")
+    if not lines:
+        raise UserError(f"{path}: is empty; delete it, then `snakemake {path}`")
+    frame = pd.DataFrame(lines)
+    if frame["step"].duplicated().any():
+        step = frame["step"][frame["step"].duplicated()].iloc[0]
+        raise UserError(f"{path}: step {step} is given twice; delete it, then `snakemake {path}`")
+    return frame.sort_values("step", ignore_index=True)
+
+
+def collect(study: Study, folder: Path) -> "DataFrame":
+    """Every run of the study, a row per run and term: the tidy runs.csv. `folder` is results/STUDY.
+
+    Raises:
+        UserError: an evaluation.json is missing, damaged or of another run than its place says.
+    """
+    import pandas as pd
+
+    rows = []
+    for run, training in study.training.items():
+        path = run_folder(folder, run) / EVALUATION
+        target = f"results/{study.name}/runs/{run.path}/{EVALUATION}"
+        if not path.is_file():
+            raise UserError(f"{path}: is missing; make it with `snakemake {target}`")
+        found = read_evaluation(path)
+        expected = {"study": study.name, **run._asdict(), "steps": training.steps}
+        expected |= {"protocol": study.evaluation.protocol, "passes": study.evaluation.passes}
+        for key, value in expected.items():
+            if getattr(found, key) != value:
+                raise UserError(
+                    f"{path}: is of another run: {key} is {getattr(found, key)!r}, the study says {value!r};"
+                    f" delete it, then `snakemake {target}`"
+                )
+        for term in TERMS:
+            bpd = getattr(found.bpd, term)
+            values = found.model_dump() | {"term": term, "bpd": bpd.mean, "mc_se": bpd.mc_se}
+            rows.append({column: values[column] for column in RUN_COLUMNS})
+    runs = pd.DataFrame(rows).astype({"mc_se": float})
+    check_runs(study, runs)
+    return runs
+
+
+def read_runs(path: Path) -> "DataFrame":
+    """Read a runs.csv.
+
+    Raises:
+        UserError: the file is missing, is not a table or lacks a column.
+    """
+    return _read_table(path, RUN_COLUMNS)
+
+
+def read_tests(path: Path) -> "DataFrame":
+    """Read a tests.csv; raises UserError as `read_runs` does."""
+    return _read_table(path, TEST_COLUMNS)
+
+
+def check_runs(study: Study, runs: "DataFrame") -> None:
+    """Refuse runs that are not exactly the study's: n is never quietly smaller or larger than the study says.
+
+    Raises:
+        UserError: a run or term is missing, given twice, not in the study, not a finite number, or the runs of
+            a data set differ in its release, or those of a model in steps, parameters, protocol or passes.
+    """
+    remedy = f"make it again with `snakemake --force results/{study.name}/{RUNS}`"
+    found = Counter(
+        (Run(*identity), term) for *identity, term in runs[[*IDENTITY, "term"]].itertuples(index=False, name=None)
+    )
+    expected = dict.fromkeys((run, term) for run in study.training for term in TERMS)
+    faults = [(key, "is missing") for key in expected if key not in found]
+    faults += [(key, "is given twice") for key, count in found.items() if count > 1]
+    faults += [(key, "is not in the study") for key in found if key not in expected]
+    if faults:
+        ((run, term), fault), more = faults[0], len(faults) - 1
+        raise UserError(
+            f"{RUNS}: {run.path}, term {term}, {fault}{f' (and {more} more faults)' if more else ''}; {remedy}"
+        )
+    finite = runs["bpd"].abs() < float("inf")
+    if not finite.all():
+        bad = runs[~finite].iloc[0]
+        raise UserError(f"{RUNS}: {bad['dataset']}/{bad['model']} seed {bad['seed']}: bpd is {bad['bpd']}; {remedy}")
+    one_model = ["dataset", "model", "schedule"]
+    alike = [(["dataset"], "release"), *((one_model, c) for c in ("steps", "parameters", "protocol", "passes"))]
+    for group, column in alike:
+        for name, values in runs.groupby(group)[column]:
+            if values.nunique(dropna=False) > 1:
+                both = " and ".join(map(repr, values.unique()[:2].tolist()))
+                raise UserError(f"{RUNS}: {'/'.join(name)}: {column} is {both}, not comparable; {remedy}")
+
+
+def _read_table(path: Path, columns: tuple[str, ...]) -> "DataFrame":
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); make it with `snakemake {path}`")
+    except ValueError as error:  # the parser's own errors derive from it
+        raise UserError(
+            f"{path}: is not a table ({' '.join(str(error).split())}); delete it, then `snakemake {path}`"
+        )
+    for column in columns:
+        if column not in frame.columns:
+            raise UserError(f"{path}: has no column {column}; delete it, then `snakemake {path}`")
+    return frame
+
+
+def _read(path: Path) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); make it with `snakemake {path}`")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is damaged, not text; delete it, then `snakemake {path}`")
+
+
+def _json(path: Path, text: str, place: str = "") -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: {place}is damaged, not JSON ({error.msg}); delete it, then `snakemake {path}`")

@@ -1,0 +1,11 @@
+"""Versions of what each stage computes, by hand: raise one when a change in the code changes its numbers.
+
+Snakemake reruns a stage whose version changed, and checkpoints of another version are refused. A hash of the
+sources would retrain everything for a typo in a comment.
+"""
+
+PREPARE = 1
+TRAIN = 1
+EVALUATE = 1
+SAMPLE = 1
+SHOW = 1

@@ -1,0 +1,102 @@
+# What every rule needs: the study, the command line, and where results lie.
+import os
+import shlex
+import sys
+
+from diffenc import results, show, versions
+from diffenc.errors import UserError
+from diffenc.study import load_study
+
+
+def study_file():
+    """The file given by --configfile, alone; without one, the demo."""
+    if workflow.config_settings.config:
+        raise UserError(
+            "--config: a study is one file; copy it, change the copy, and name that by --configfile"
+        )
+    files = workflow.overwrite_configfiles or ["config/demo.yaml"]
+    if len(files) > 1:
+        raise UserError(
+            f"--configfile: {len(files)} files given; a study is one file, name one"
+        )
+    return os.path.relpath(files[0])
+
+
+try:
+    STUDY_FILE = study_file()
+    STUDY = load_study(STUDY_FILE)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = f"results/{STUDY.name}"
+DATA = "results/data/{dataset}"
+RUN = RESULTS + "/runs/{dataset}/{model}/{schedule}/seed{seed}"
+# the interpreter that runs Snakemake has diffenc, on a compute node as well
+DIFFENC = f"{shlex.quote(sys.executable)} -m diffenc"
+
+
+wildcard_constraints:
+    dataset="|".join(STUDY.datasets),
+    model="|".join({run.model for run in STUDY.training}),
+    schedule="fixed|learned",
+    seed=r"\d+",
+
+
+def run_of(wildcards):
+    """The run that the wildcards name."""
+    return STUDY.run(
+        "{0.dataset}/{0.model}/{0.schedule}/seed{0.seed}".format(wildcards)
+    )
+
+
+def files_of(runs, name):
+    """The file `name` of each run."""
+    return [f"{RESULTS}/runs/{run.path}/{name}" for run in runs]
+
+
+def runs_on(dataset=None):
+    """The study's runs, or those on one data set."""
+    return [run for run in STUDY.training if dataset in (None, run.dataset)]
+
+
+def tables_of(dataset):
+    """The study's tables for one data set."""
+    return [f"{RESULTS}/tables/{dataset}/{kind}.md" for kind in STUDY.tables]
+
+
+def figures_of(dataset):
+    """The study's figures for one data set: of single runs, then of groups of models."""
+    of_runs = [
+        f"{RESULTS}/figures/{kind}/{runs[0].path}.svg"
+        for kind, figure in show.OF_A_RUN.items()
+        if figure.asked_for in STUDY.figures
+        for group in STUDY.groups(dataset).values()
+        for runs in group.values()
+        if show.has_encoder(runs[0])
+    ]
+    of_groups = [
+        f"{RESULTS}/figures/{kind}/{name}/{schedule}.svg"
+        for kind in show.OF_A_GROUP
+        if kind in STUDY.figures
+        for name, schedule in STUDY.groups(dataset)
+    ]
+    return of_runs + of_groups
+
+
+def dataset_targets(dataset):
+    """All that concerns one data set."""
+    return (
+        files_of(runs_on(dataset), results.EVALUATION)
+        + tables_of(dataset)
+        + figures_of(dataset)
+    )
+
+
+def study_targets():
+    """All that the study yields, but for the report."""
+    tests = [f"{RESULTS}/{results.TESTS}"] if STUDY.comparisons else []
+    return [
+        f"{RESULTS}/{results.RUNS}",
+        *tests,
+        *(file for name in STUDY.datasets for file in dataset_targets(name)),
+    ]

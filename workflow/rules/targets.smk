@@ -1,0 +1,31 @@
+# Names for parts of the study: `snakemake tables`, `figures`, `report`, or a data set such as `cifar10`.
+rule tables:
+    input:
+        [table for name in STUDY.datasets for table in tables_of(name)],
+
+
+rule figures:
+    input:
+        [figure for name in STUDY.datasets for figure in figures_of(name)],
+
+
+for name in STUDY.datasets:
+
+    rule:
+        name:
+            name
+        input:
+            dataset_targets(name),
+
+
+rule report:
+    input:
+        study_targets(),
+    output:
+        RESULTS + "/report.zip",
+    log:
+        RESULTS + "/report.log",
+    params:
+        snakemake=f"{shlex.quote(sys.executable)} -m snakemake",
+    shell:
+        "{params.snakemake} --configfile {STUDY_FILE:q} --nolock --report {output} all > {log} 2>&1"
