@@ -38,9 +38,20 @@ OF_A_GROUP = {
     "loss_per_t": GroupFigure(results.EVALUATION, all_seeds=True),
 }
 TABLE_CAPTIONS = {
-    "components": "Loss components on the test set, bits per dimension, mean and standard error over seeds",
-    "seeds": "Every seed's test loss, bits per dimension",
-    "comparisons": "Welch's tests across seeds for each term of the loss",
+    "components": "The loss on the test set and its three terms",
+    "seeds": "Every seed's loss on the test set",
+    "comparisons": "Welch's tests across seeds, for each term of the loss",
+}
+FIGURE_CAPTIONS = {
+    "heatmaps": "How the encoding changes with time: (x_t - x_s) / (t - s) for s = t - 0.1, summed over channels,"
+    " beside the original image. All maps share one scale.",
+    "heatmaps_full": "How the encoding changes with time, at every t from 0.1 to 1.0.",
+    "encodings": "The encoder's mean x_t of test images, from t = 0 (the image) to t = 1.",
+    "samples": "Ancestral samples of each model, drawn with the same noise.",
+    "curves": "Training loss and its terms over the steps, in bits per dimension: the mean over seeds, each seed,"
+    " and their range.",
+    "loss_per_t": "The diffusion loss by time t, in bits per dimension per unit of t, and below its difference to"
+    " the first model's, with the spread over seeds.",
 }
 
 

@@ -6,7 +6,7 @@ from matplotlib.colors import to_rgb
 from diffenc import figures
 from diffenc.errors import UserError
 from diffenc.figures import encoded, heat, learning, mosaic, sampled, style
-from diffenc.results import EVALUATION, HISTORY, read_history, run_folder
+from diffenc.results import ENCODING_TIMES, EVALUATION, HISTORY, read_history, run_folder
 
 
 @pytest.fixture(scope="module")
@@ -98,14 +98,14 @@ def test_heat_maps_share_one_scale_around_zero_and_one_bar(scale):
 
 def test_encodings_stand_in_rows_of_examples_and_columns_of_t(files):
     _, t, x_t = mosaic.read_encodings(files["encodings grey"])
-    shown = x_t[mosaic.at_times(t, encoded.TIMES)]
+    shown = x_t[mosaic.at_times(t, ENCODING_TIMES)]
     with style.styled():
         figure = encoded.draw(shown, "Title")
     assert {image.get_clim() for image in figure.axes[0].images} == {(-1, 1)}
     for image in figure.axes[0].images:
         left, right, bottom, top = image.get_extent()
         example, column = int((top + bottom) / 2), int((left + right) / 2)
-        expected = x_t[np.argmin(np.abs(t - encoded.TIMES[column])), example, 0]
+        expected = x_t[np.argmin(np.abs(t - ENCODING_TIMES[column])), example, 0]
         np.testing.assert_array_equal(image.get_array(), expected)
 
 

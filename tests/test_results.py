@@ -119,17 +119,3 @@ def test_a_history_with_a_step_twice_is_refused(tmp_path):
     (tmp_path / "h.jsonl").write_text(f"{line}\n{line}\n")
     with pytest.raises(UserError, match="step 50 is given twice"):
         results.read_history(tmp_path / "h.jsonl")
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "new" / "file"
-    results.write_file(path, "old")
-
-    def fail(*_):
-        raise OSError("no space left")
-
-    monkeypatch.setattr(results.os, "replace", fail)
-    with pytest.raises(OSError, match="no space"):
-        results.write_file(path, "new")
-    assert path.read_text() == "old"
-    assert list(path.parent.iterdir()) == [path]

@@ -67,7 +67,7 @@ rule table:
         report(
             PART + "{table}.html",
             category="Tables",
-            caption="../report/{table}.rst",
+            caption="../report/caption.rst",
             labels={"data set": "{dataset}", "table": "{table}"},
         ),
         multiext(PART + "{table}", ".csv", ".md", ".tex"),
@@ -78,6 +78,7 @@ rule table:
     params:
         stem=PART + "{table}",
         title=STUDY.title,
+        caption=lambda wildcards: show.TABLE_CAPTIONS[wildcards.table],
         version=versions.SHOW,
     shell:
         "{DIFFENC} table {wildcards.table} --study {STUDY_FILE:q} --dataset {wildcards.dataset}"

@@ -7,7 +7,7 @@ rule figure_of_run:
             RESULTS + "/figures/{figure}/{dataset}/{model}/{schedule}/seed{seed}.svg",
             category="Encoder",
             subcategory="{figure}",
-            caption="../report/{figure}.rst",
+            caption="../report/caption.rst",
             labels={
                 "data set": "{dataset}",
                 "model": "{model}",
@@ -23,6 +23,7 @@ rule figure_of_run:
     params:
         of=lambda wildcards: run_of(wildcards).path,
         stem=RESULTS + "/figures/{figure}/{dataset}/{model}/{schedule}/seed{seed}",
+        caption=lambda wildcards: show.FIGURE_CAPTIONS[wildcards.figure],
         version=versions.SHOW,
     shell:
         "{DIFFENC} figure {wildcards.figure} --study {STUDY_FILE:q} --folder {RESULTS} --of {params.of}"
@@ -47,7 +48,7 @@ use rule figure_of_run as figure_of_group with:
             RESULTS + "/figures/{figure}/{dataset}/{schedule}.svg",
             category="Models side by side",
             subcategory="{figure}",
-            caption="../report/{figure}.rst",
+            caption="../report/caption.rst",
             labels={"data set": "{dataset}", "schedule": "{schedule}"},
         ),
         RESULTS + "/figures/{figure}/{dataset}/{schedule}.png",
@@ -58,4 +59,5 @@ use rule figure_of_run as figure_of_group with:
     params:
         of="{dataset}/{schedule}",
         stem=RESULTS + "/figures/{figure}/{dataset}/{schedule}",
+        caption=lambda wildcards: show.FIGURE_CAPTIONS[wildcards.figure],
         version=versions.SHOW,

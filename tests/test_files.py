@@ -1,0 +1,18 @@
+import pytest
+
+from diffenc import files
+from diffenc.errors import UserError
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "file"
+    files.write_file(path, "old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "replace", fail)
+    with pytest.raises(UserError, match=r"file: cannot be written \(No space left"):
+        files.write_file(path, "new")
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
