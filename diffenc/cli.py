@@ -1,6 +1,7 @@
 """The command line: every Snakemake rule is one of these calls, so what the pipeline runs a person can run."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,7 +106,6 @@ def _collect(parsers: Parsers) -> None:
     one = _add(parsers, "collect", commands.collect, "Gather a study's evaluations into one tidy CSV.")
     _study(one)
     _part(one)
-    one.add_argument("--folder", type=Path, required=True, help="the study's results")
     one.add_argument("--out", type=Path, required=True)
 
 
@@ -131,13 +131,14 @@ def _figure(parsers: Parsers) -> None:
     one = _add(parsers, "figure", commands.figure, "Draw one figure as SVG and PNG.")
     one.add_argument("kind", choices=[*OF_A_RUN, *OF_A_GROUP])
     _study(one)
-    one.add_argument("--folder", type=Path, required=True, help="the study's results")
     one.add_argument("--of", required=True, help="a run, or DATASET/SCHEDULE for figures that compare models")
     one.add_argument("--out", type=Path, required=True, help="without the suffix")
 
 
 def _study(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--study", type=Path, required=True, help="the study's YAML file")
+    given = os.environ.get("DIFFENC_STUDY")
+    text = "the study's YAML file (default: $DIFFENC_STUDY)"
+    one.add_argument("--study", type=Path, default=given, required=given is None, help=text)
 
 
 def _part(one: argparse.ArgumentParser) -> None:

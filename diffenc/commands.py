@@ -96,7 +96,8 @@ def encode(options: Namespace) -> None:
 
 def collect(options: Namespace) -> None:
     """Evaluations -> runs.csv."""
-    results.write_csv(results.collect(_part(options), options.folder), options.out)
+    study = _part(options)
+    results.write_csv(results.collect(study, results.study_folder(study)), options.out)
 
 
 def compare(options: Namespace) -> None:
@@ -114,7 +115,8 @@ def table(options: Namespace) -> None:
 
 def figure(options: Namespace) -> None:
     """A run's or a group's files -> one figure."""
-    show.figure(options.kind, options.of, load_study(options.study), options.folder, options.out)
+    study = load_study(options.study)
+    show.figure(options.kind, options.of, study, results.study_folder(study), options.out)
 
 
 def _part(options: Namespace) -> Study:

@@ -88,9 +88,14 @@ class Evaluated(_Record):
     loss_per_t: list[TimeBin]
 
 
-def run_folder(study_folder: Path, run: Run) -> Path:
-    """The folder of a run's files below results/STUDY."""
-    return Path(study_folder) / "runs" / run.path
+def study_folder(study: Study) -> Path:
+    """Where a study's results lie, below the working directory."""
+    return Path("results") / study.name
+
+
+def run_folder(folder: Path, run: Run) -> Path:
+    """The folder of a run's files below the study's."""
+    return Path(folder) / "runs" / run.path
 
 
 def write_csv(frame: "DataFrame", path: Path) -> None:

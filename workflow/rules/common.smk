@@ -1,6 +1,5 @@
-# What every rule needs: the study, the command line, and where results lie.
+# What all stages share: the study, where results lie, and what makes up a target.
 import os
-import shlex
 import sys
 
 from diffenc import results, show, versions
@@ -11,14 +10,10 @@ from diffenc.study import load_study
 def study_file():
     """The file given by --configfile, alone; without one, the demo."""
     if workflow.config_settings.config:
-        raise UserError(
-            "--config: a study is one file; copy it, change the copy, and name that by --configfile"
-        )
+        raise UserError("--config: a study is one file; copy it, change the copy, and name that by --configfile")
     files = workflow.overwrite_configfiles or ["config/demo.yaml"]
     if len(files) > 1:
-        raise UserError(
-            f"--configfile: {len(files)} files given; a study is one file, name one"
-        )
+        raise UserError(f"--configfile: {len(files)} files given; a study is one file, name one")
     return os.path.relpath(files[0])
 
 
@@ -28,11 +23,16 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-RESULTS = f"results/{STUDY.name}"
+RESULTS = str(results.study_folder(STUDY))
 DATA = "results/data/{dataset}"
-RUN = RESULTS + "/runs/{dataset}/{model}/{schedule}/seed{seed}"
-# the interpreter that runs Snakemake has diffenc, on a compute node as well
-DIFFENC = f"{shlex.quote(sys.executable)} -m diffenc"
+RUN = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{schedule}}/seed{{seed}}"
+ENVIRONMENT = "../../envs/environment.yaml"
+os.environ.update(
+    # Every command reads the study from here: as a parameter of the rules, a renamed file would retrain everything.
+    DIFFENC_STUDY=STUDY_FILE,
+    # The interpreter that runs Snakemake has diffenc, also where its environment was not activated.
+    PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]),
+)
 
 
 wildcard_constraints:
@@ -42,11 +42,23 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+def folder_of(name):
+    """The folder of the rule's input or output of that name, as a parameter."""
+
+    def folder(wildcards, input, output):
+        return os.path.dirname(input.get(name) or output.get(name))
+
+    return folder
+
+
+def as_options(settings):
+    """A part of the study as command line options."""
+    return " ".join(f"--{name} {value}" for name, value in settings.model_dump().items() if value is not None)
+
+
 def run_of(wildcards):
     """The run that the wildcards name."""
-    return STUDY.run(
-        "{0.dataset}/{0.model}/{0.schedule}/seed{0.seed}".format(wildcards)
-    )
+    return STUDY.run("{0.dataset}/{0.model}/{0.schedule}/seed{0.seed}".format(wildcards))
 
 
 def files_of(runs, name):
@@ -83,13 +95,15 @@ def figures_of(dataset):
     return of_runs + of_groups
 
 
+def inputs_of_group(wildcards):
+    """The files of the runs that a comparing figure shows."""
+    group = STUDY.groups()[wildcards.dataset, wildcards.schedule]
+    return [str(file) for files in show.group_files(wildcards.figure, group, RESULTS).values() for file in files]
+
+
 def dataset_targets(dataset):
     """All that concerns one data set."""
-    return (
-        files_of(runs_on(dataset), results.EVALUATION)
-        + tables_of(dataset)
-        + figures_of(dataset)
-    )
+    return files_of(runs_on(dataset), results.EVALUATION) + tables_of(dataset) + figures_of(dataset)
 
 
 def study_targets():

@@ -1,30 +1,34 @@
 # From evaluations to tidy CSVs, Welch's tests and tables: for the whole study, and for each data set alone, so that
 # one data set's tables wait for no other's runs.
-PART = RESULTS + "/tables/{dataset}/"
+PART = f"{RESULTS}/tables/{{dataset}}"
 
 
 rule collect:
     input:
         files_of(runs_on(), results.EVALUATION),
     output:
-        RESULTS + "/" + results.RUNS,
+        f"{RESULTS}/{results.RUNS}",
     log:
-        RESULTS + "/collect.log",
+        f"{RESULTS}/collect.log",
+    conda:
+        ENVIRONMENT
     params:
         part="",
         runs=[run.path for run in runs_on()],
         version=versions.SHOW,
     shell:
-        "{DIFFENC} collect --study {STUDY_FILE:q} {params.part} --folder {RESULTS} --out {output} > {log} 2>&1"
+        "python -m diffenc collect {params.part} --out {output} > {log} 2>&1"
 
 
 use rule collect as collect_dataset with:
     input:
         lambda wildcards: files_of(runs_on(wildcards.dataset), results.EVALUATION),
     output:
-        PART + results.RUNS,
+        f"{PART}/{results.RUNS}",
     log:
-        PART + "collect.log",
+        f"{PART}/collect.log",
+    conda:
+        ENVIRONMENT
     params:
         part="--dataset {dataset}",
         runs=lambda wildcards: [run.path for run in runs_on(wildcards.dataset)],
@@ -35,24 +39,28 @@ rule compare:
     input:
         rules.collect.output,
     output:
-        RESULTS + "/" + results.TESTS,
+        f"{RESULTS}/{results.TESTS}",
     log:
-        RESULTS + "/compare.log",
+        f"{RESULTS}/compare.log",
+    conda:
+        ENVIRONMENT
     params:
         part="",
         comparisons=[comparison.model_dump() for comparison in STUDY.comparisons],
         version=versions.SHOW,
     shell:
-        "{DIFFENC} compare --study {STUDY_FILE:q} {params.part} --runs {input} --out {output} > {log} 2>&1"
+        "python -m diffenc compare {params.part} --runs {input} --out {output} > {log} 2>&1"
 
 
 use rule compare as compare_dataset with:
     input:
         rules.collect_dataset.output,
     output:
-        PART + results.TESTS,
+        f"{PART}/{results.TESTS}",
     log:
-        PART + "compare.log",
+        f"{PART}/compare.log",
+    conda:
+        ENVIRONMENT
     params:
         part="--dataset {dataset}",
         comparisons=[comparison.model_dump() for comparison in STUDY.comparisons],
@@ -65,21 +73,23 @@ rule table:
         tests=rules.compare_dataset.output,
     output:
         report(
-            PART + "{table}.html",
+            f"{PART}/{{table}}.html",
             category="Tables",
             caption="../report/caption.rst",
             labels={"data set": "{dataset}", "table": "{table}"},
         ),
-        multiext(PART + "{table}", ".csv", ".md", ".tex"),
+        multiext(f"{PART}/{{table}}", ".csv", ".md", ".tex"),
     log:
-        PART + "{table}.log",
+        f"{PART}/{{table}}.log",
     wildcard_constraints:
         table="|".join(STUDY.tables),
+    conda:
+        ENVIRONMENT
     params:
-        stem=PART + "{table}",
+        stem=lambda wildcards, output: os.path.splitext(output[0])[0],
         title=STUDY.title,
         caption=lambda wildcards: show.TABLE_CAPTIONS[wildcards.table],
         version=versions.SHOW,
     shell:
-        "{DIFFENC} table {wildcards.table} --study {STUDY_FILE:q} --dataset {wildcards.dataset}"
+        "python -m diffenc table {wildcards.table} --dataset {wildcards.dataset}"
         " --runs {input.runs} --tests {input.tests} --out {params.stem} > {log} 2>&1"

@@ -1,12 +1,16 @@
 # Original files -> uint8 arrays with a manifest, shared by all studies.
 rule prepare:
     output:
-        multiext(DATA + "/", "train.npy", "test.npy", "manifest.json"),
+        train=f"{DATA}/train.npy",
+        test=f"{DATA}/test.npy",
+        manifest=f"{DATA}/manifest.json",
     log:
-        DATA + "/prepare.log",
+        f"{DATA}/prepare.log",
+    conda:
+        ENVIRONMENT
     params:
         files=STUDY.files,
-        folder=DATA,
+        folder=folder_of("manifest"),
         version=versions.PREPARE,
     shell:
-        "{DIFFENC} prepare {wildcards.dataset} --files {params.files:q} --out {params.folder} > {log} 2>&1"
+        "python -m diffenc prepare {wildcards.dataset} --files {params.files:q} --out {params.folder}" " > {log} 2>&1"

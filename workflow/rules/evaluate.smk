@@ -1,65 +1,65 @@
 # What is measured and drawn from one trained run.
 rule evaluate:
     input:
-        rules.train.output,
-        rules.prepare.output,
+        model=rules.train.output.model,
+        data=rules.prepare.output.manifest,
     output:
-        RUN + "/" + results.EVALUATION,
-        RUN + "/" + results.PER_IMAGE,
+        summary=f"{RUN}/{results.EVALUATION}",
+        per_image=f"{RUN}/{results.PER_IMAGE}",
     log:
-        RUN + "/evaluate.log",
+        f"{RUN}/evaluate.log",
+    conda:
+        ENVIRONMENT
     resources:
         gpu=1,
     params:
-        model=RUN,
-        data=DATA,
-        options=" ".join(
-            f"--{name} {value}"
-            for name, value in STUDY.evaluation.model_dump().items()
-            if value is not None
-        ),
+        model=folder_of("model"),
+        data=folder_of("data"),
+        options=as_options(STUDY.evaluation),
         version=versions.EVALUATE,
     shell:
-        "{DIFFENC} evaluate --model {params.model} --data {params.data}"
-        " {params.options} --threads {threads} --out {output[0]} > {log} 2>&1"
+        "python -m diffenc evaluate --model {params.model} --data {params.data} {params.options}"
+        " --threads {threads} --out {output.summary} > {log} 2>&1"
 
 
 rule sample:
     input:
-        rules.train.output,
-        rules.prepare.output,
+        model=rules.train.output.model,
+        data=rules.prepare.output.manifest,
     output:
-        RUN + "/" + results.SAMPLES,
+        f"{RUN}/{results.SAMPLES}",
     log:
-        RUN + "/sample.log",
+        f"{RUN}/sample.log",
+    conda:
+        ENVIRONMENT
     resources:
         gpu=1,
     params:
-        model=RUN,
-        data=DATA,
-        options=" ".join(
-            f"--{name} {value}" for name, value in STUDY.samples.model_dump().items()
-        ),
+        model=folder_of("model"),
+        data=folder_of("data"),
+        options=as_options(STUDY.samples),
         version=versions.SAMPLE,
     shell:
-        "{DIFFENC} sample --model {params.model} --data {params.data}"
-        " {params.options} --threads {threads} --out {output} > {log} 2>&1"
+        "python -m diffenc sample --model {params.model} --data {params.data} {params.options}"
+        " --threads {threads} --out {output} > {log} 2>&1"
 
 
 rule encode:
     input:
-        rules.train.output,
-        rules.prepare.output,
+        model=rules.train.output.model,
+        data=rules.prepare.output.manifest,
     output:
-        RUN + "/" + results.ENCODINGS,
+        f"{RUN}/{results.ENCODINGS}",
     log:
-        RUN + "/encode.log",
+        f"{RUN}/encode.log",
+    conda:
+        ENVIRONMENT
     resources:
         gpu=1,
     params:
-        model=RUN,
-        data=DATA,
+        model=folder_of("model"),
+        data=folder_of("data"),
         version=versions.SAMPLE,
     shell:
-        "{DIFFENC} encode --model {params.model} --data {params.data}"
+        "python -m diffenc encode --model {params.model} --data {params.data}"
         " --threads {threads} --out {output} > {log} 2>&1"

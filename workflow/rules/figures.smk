@@ -1,10 +1,14 @@
 # Figures of one run, and figures that compare the models of one data set and schedule.
+OF_RUN = f"{RESULTS}/figures/{{figure}}/{{dataset}}/{{model}}/{{schedule}}/seed{{seed}}"
+OF_GROUP = f"{RESULTS}/figures/{{figure}}/{{dataset}}/{{schedule}}"
+
+
 rule figure_of_run:
     input:
         lambda wildcards: f"{RUN}/{show.OF_A_RUN[wildcards.figure].file}",
     output:
         report(
-            RESULTS + "/figures/{figure}/{dataset}/{model}/{schedule}/seed{seed}.svg",
+            f"{OF_RUN}.svg",
             category="Encoder",
             subcategory="{figure}",
             caption="../report/caption.rst",
@@ -15,49 +19,42 @@ rule figure_of_run:
                 "seed": "{seed}",
             },
         ),
-        RESULTS + "/figures/{figure}/{dataset}/{model}/{schedule}/seed{seed}.png",
+        f"{OF_RUN}.png",
     log:
-        RESULTS + "/figures/{figure}/{dataset}/{model}/{schedule}/seed{seed}.log",
+        f"{OF_RUN}.log",
     wildcard_constraints:
         figure="|".join(show.OF_A_RUN),
+    conda:
+        ENVIRONMENT
     params:
         of=lambda wildcards: run_of(wildcards).path,
-        stem=RESULTS + "/figures/{figure}/{dataset}/{model}/{schedule}/seed{seed}",
+        stem=lambda wildcards, output: os.path.splitext(output[0])[0],
         caption=lambda wildcards: show.FIGURE_CAPTIONS[wildcards.figure],
         version=versions.SHOW,
     shell:
-        "{DIFFENC} figure {wildcards.figure} --study {STUDY_FILE:q} --folder {RESULTS} --of {params.of}"
-        " --out {params.stem} > {log} 2>&1"
-
-
-def group_inputs(wildcards):
-    """The files of the runs that a comparing figure shows."""
-    group = STUDY.groups()[wildcards.dataset, wildcards.schedule]
-    return [
-        str(file)
-        for files in show.group_files(wildcards.figure, group, RESULTS).values()
-        for file in files
-    ]
+        "python -m diffenc figure {wildcards.figure} --of {params.of}" " --out {params.stem} > {log} 2>&1"
 
 
 use rule figure_of_run as figure_of_group with:
     input:
-        group_inputs,
+        inputs_of_group,
     output:
         report(
-            RESULTS + "/figures/{figure}/{dataset}/{schedule}.svg",
+            f"{OF_GROUP}.svg",
             category="Models side by side",
             subcategory="{figure}",
             caption="../report/caption.rst",
             labels={"data set": "{dataset}", "schedule": "{schedule}"},
         ),
-        RESULTS + "/figures/{figure}/{dataset}/{schedule}.png",
+        f"{OF_GROUP}.png",
     log:
-        RESULTS + "/figures/{figure}/{dataset}/{schedule}.log",
+        f"{OF_GROUP}.log",
     wildcard_constraints:
         figure="|".join(show.OF_A_GROUP),
+    conda:
+        ENVIRONMENT
     params:
         of="{dataset}/{schedule}",
-        stem=RESULTS + "/figures/{figure}/{dataset}/{schedule}",
+        stem=lambda wildcards, output: os.path.splitext(output[0])[0],
         caption=lambda wildcards: show.FIGURE_CAPTIONS[wildcards.figure],
         version=versions.SHOW,

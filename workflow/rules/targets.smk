@@ -22,10 +22,10 @@ rule report:
     input:
         study_targets(),
     output:
-        RESULTS + "/report.zip",
+        f"{RESULTS}/report.zip",
     log:
-        RESULTS + "/report.log",
-    params:
-        snakemake=f"{shlex.quote(sys.executable)} -m snakemake",
+        f"{RESULTS}/report.log",
+    conda:
+        ENVIRONMENT
     shell:
-        "{params.snakemake} --configfile {STUDY_FILE:q} --nolock --report {output} all > {log} 2>&1"
+        'python -m snakemake --configfile "$DIFFENC_STUDY" --nolock --report {output} all > {log} 2>&1'

@@ -2,19 +2,23 @@
 # and the next attempt goes on from there.
 rule train:
     input:
-        rules.prepare.output,
+        data=rules.prepare.output.manifest,
     output:
-        multiext(RUN + "/", "model.safetensors", "config.yaml", "history.jsonl"),
+        model=f"{RUN}/model.safetensors",
+        config=f"{RUN}/config.yaml",
+        history=f"{RUN}/{results.HISTORY}",
     log:
-        RUN + "/train.log",
+        f"{RUN}/train.log",
+    conda:
+        ENVIRONMENT
     resources:
         gpu=1,
     params:
-        protocol=lambda wildcards: STUDY.training[run_of(wildcards)].model_dump(),
         run=lambda wildcards: run_of(wildcards).path,
-        folder=RUN,
-        data=DATA,
+        protocol=lambda wildcards: STUDY.training[run_of(wildcards)].model_dump(),
+        data=folder_of("data"),
+        folder=folder_of("model"),
         version=versions.TRAIN,
     shell:
-        "{DIFFENC} train --study {STUDY_FILE:q} --run {params.run} --data {params.data}"
-        " --out {params.folder} --threads {threads} > {log} 2>&1"
+        "python -m diffenc train --run {params.run} --data {params.data} --out {params.folder}"
+        " --threads {threads} > {log} 2>&1"
