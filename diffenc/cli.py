@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from diffenc import commands
 from diffenc.catalog import DATASETS
@@ -13,6 +14,14 @@ from diffenc.show import OF_A_GROUP, OF_A_RUN, TABLE_CAPTIONS
 from diffenc.study import Evaluation, Samples
 
 Parsers = argparse._SubParsersAction
+
+
+class Parser(argparse.ArgumentParser):
+    """One whose complaint is one line, as any other mistake's."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print it and exit with status 2."""
+        self.exit(2, f"diffenc: error: {message}; see `{self.prog} --help`\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    top = argparse.ArgumentParser(prog="diffenc", description=__doc__.splitlines()[0])
+    top = Parser(prog="diffenc", description=__doc__.splitlines()[0])
     commands_ = top.add_subparsers(required=True, metavar="COMMAND")
     _prepare(commands_)
     _train(commands_)
@@ -42,6 +51,12 @@ def parser() -> argparse.ArgumentParser:
     _table(commands_)
     _figure(commands_)
     return top
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
 
 
 def _add(parsers: Parsers, name: str, command: commands.Command, text: str) -> argparse.ArgumentParser:
@@ -68,7 +83,9 @@ def _train(parsers: Parsers) -> None:
     _computing(one)
     one.add_argument("--out", type=Path, required=True, help="the run's folder")
     one.add_argument("--checkpoint-minutes", type=float, default=10.0, help="(default: 10)")
-    one.add_argument("--checkpoint-steps", type=int, help="checkpoint at every multiple of this many steps, too")
+    one.add_argument(
+        "--checkpoint-steps", type=_positive, help="checkpoint at every multiple of this many steps, too"
+    )
 
 
 def _evaluate(parsers: Parsers) -> None:
@@ -80,7 +97,7 @@ def _evaluate(parsers: Parsers) -> None:
     one.add_argument("--seed", type=int, default=defaults.seed)
     one.add_argument("--images", type=int, help="only the first of them (default: all)")
     one.add_argument("--protocol", choices=["full", "authors"], default=defaults.protocol)
-    one.add_argument("--batch", type=int, default=250, help="images at a time; does not change the result")
+    one.add_argument("--batch", type=_positive, default=250, help="images at a time; does not change the result")
     one.add_argument("--out", type=Path, required=True, help="the .json; per-image terms go beside it, into an .npz")
 
 
@@ -150,7 +167,7 @@ def _computing(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="auto", help="(default: a GPU if there is one)"
     )
-    one.add_argument("--threads", type=int, help="CPU threads (default: all)")
+    one.add_argument("--threads", type=_positive, help="CPU threads (default: all)")
 
 
 def _model(one: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """What each command does: options in, files out."""
 
 import json
+import tempfile
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,9 @@ def train(options: Namespace) -> None:
 
     study = load_study(options.study)
     run = study.run(options.run)
+    _check_data(options, run.dataset)
     trainer = Trainer(run, study.training[run], study.name, options.data, options.out, _device(options))
+    _make_ready(options.out)
     trainer.run(options.checkpoint_steps, 60 * options.checkpoint_minutes)
 
 
@@ -44,15 +47,22 @@ def evaluate(options: Namespace) -> None:
     """A model's terms on the test set: a summary, and every image's terms beside it."""
     from diffenc import data, sample
     from diffenc.assembly import parameters
-    from diffenc.evaluate import evaluate, summarise
+    from diffenc.evaluate import AUTHORS_BATCH, evaluate, summarise
 
     settings = _settings(
         Evaluation, passes=options.passes, seed=options.seed, images=options.images, protocol=options.protocol
     )
     model, identity = _load(options)
     images = data.load(options.data, "test")
-    if settings.images and settings.images > len(images):
-        raise UserError(f"--images: {settings.images} asked for, {options.data} has {len(images)}; ask for fewer")
+    count = settings.images or len(images)
+    if count > len(images):
+        raise UserError(f"--images: {count} asked for, {options.data} has {len(images)}; ask for fewer")
+    if settings.protocol == "authors" and count < AUTHORS_BATCH:
+        raise UserError(
+            f"--protocol authors: drops the last partial batch of {AUTHORS_BATCH}, and leaves none of {count} images;"
+            " take more, or --protocol full"
+        )
+    _make_ready(options.out.parent)
     terms = evaluate(model, images, settings, options.batch, _device(options))
     gamma_0, gamma_1 = (gamma.item() for gamma in model.schedule.ends())
     summary = {
@@ -77,10 +87,12 @@ def _say(summary: dict[str, Any]) -> None:
 
 def sample(options: Namespace) -> None:
     """Ancestral samples."""
+    from diffenc import data
     from diffenc.sample import draw_samples, save_arrays
 
     settings = _settings(Samples, count=options.count, steps=options.steps, seed=options.seed)
     model, identity = _load(options)
+    _make_ready(options.out.parent)
     samples = draw_samples(model, DATASETS[identity["dataset"]].shape, settings, _device(options))
     save_arrays(options.out, {"samples": samples, "levels": model.levels})
 
@@ -91,7 +103,9 @@ def encode(options: Namespace) -> None:
     from diffenc.sample import encodings, save_arrays
 
     model, _ = _load(options)
-    save_arrays(options.out, encodings(model, data.load(options.data, "test"), _device(options)))
+    images = data.load(options.data, "test")
+    _make_ready(options.out.parent)
+    save_arrays(options.out, encodings(model, images, _device(options)))
 
 
 def collect(options: Namespace) -> None:
@@ -135,6 +149,23 @@ def _settings(kind: type[Settings], **values: Any) -> Settings:
         raise UserError(f"--{explain(error)}")
 
 
+def _check_data(options: Namespace, dataset: str) -> None:
+    from diffenc import data
+
+    found = data.manifest(options.data)["dataset"]
+    if found != dataset:
+        raise UserError(f"--data {options.data}: holds {found}, the run is one on {dataset}; name that one's folder")
+
+
+def _make_ready(folder: Path) -> None:
+    """Find out whether results can be written before the work, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"--out: {folder} cannot be written to ({error.strerror}); name another folder")
+
+
 def _device(options: Namespace) -> "torch.device":
     import torch
 
@@ -150,29 +181,42 @@ def _device(options: Namespace) -> "torch.device":
 
 def _load(options: Namespace) -> tuple["Diffusion", dict[str, Any]]:
     """The model of a trained run or of the authors' release, and which run it is."""
-    from diffenc import checkpoint, data, official
+    from diffenc import data
 
-    if options.model:
-        model, config = checkpoint.load_model(options.model)
-        identity = {key: config[key] for key in ("study", "dataset", "model", "schedule", "seed")}
-        return model, identity | {"steps": config["training"]["steps"]}
+    dataset = data.manifest(options.data)["dataset"]
+    model, identity = _load_run(options.model) if options.model else _load_official(options, dataset)
+    if identity["dataset"] != dataset:
+        remedy = f"name the folder of {identity['dataset']}"
+        raise UserError(f"--data {options.data}: holds {dataset}, the model was trained on another; {remedy}")
+    return model, identity
+
+
+def _load_run(folder: Path) -> tuple["Diffusion", dict[str, Any]]:
+    from diffenc import checkpoint
+
+    model, config = checkpoint.load_model(folder)
+    identity = {key: config[key] for key in ("study", *results.IDENTITY)}
+    return model, identity | {"steps": config["training"]["steps"]}
+
+
+def _load_official(options: Namespace, dataset: str) -> tuple["Diffusion", dict[str, Any]]:
+    from diffenc import official
+
     if not options.config:
         raise UserError(f"--official {options.official}: needs --config with the JSON configuration of that model")
     model = official.load_checkpoint(options.official, options.config, options.weights)
-    facts = DATASETS[data.manifest(options.data)["dataset"]]
-    channels = model.denoiser.conv_out.out_channels
+    facts, channels = DATASETS[dataset], model.denoiser.conv_out.out_channels
     if (channels, model.levels) != (facts.channels, facts.levels):
         raise UserError(
             f"--data {options.data}: {facts.title} has {facts.channels} channel(s) and {facts.levels} levels,"
             f" {options.official} models {channels} and {model.levels}; name the data it was trained on"
         )
-    steps = int(official.read_msgpack(options.official)["step"])
-    name = Path(options.config).stem
-    return model, {
+    identity = {
         "study": "official",
-        "dataset": data.manifest(options.data)["dataset"],
-        "model": name,
+        "dataset": dataset,
+        "model": options.config.stem,
         "schedule": official.read_config(options.config)[2],
         "seed": 0,
-        "steps": steps,
+        "steps": int(official.read_msgpack(options.official)["step"]),
     }
+    return model, identity

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from diffenc import noise
 from diffenc.diffusion import Diffusion, Terms, bits_per_dimension, low_discrepancy
+from diffenc.errors import UserError
 from diffenc.noise import Purpose
 from diffenc.results import TERMS
 from diffenc.study import Evaluation
@@ -64,12 +65,17 @@ def evaluate(
 
     Returns:
         `t`, `reconstruction`, `latent`, `diffusion`: (passes, N) float32, the terms in bits per dimension.
+
+    Raises:
+        UserError: there are too few images for the authors' protocol.
     """
     exact_float32()
     images = images[: settings.images]
     authors = settings.protocol == "authors"
     batch = AUTHORS_BATCH if authors else batch
     count = len(images) // batch * batch if authors else len(images)
+    if not count:
+        raise UserError(f"protocol authors: drops the last batch, and {len(images)} images make no batch of {batch}")
     passes = [
         _one_pass(model.to(device), images[:count], batch, draw_as_authors if authors else draw, settings.seed, p)
         for p in range(settings.passes)

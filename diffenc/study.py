@@ -12,15 +12,16 @@ from diffenc.errors import UserError
 from diffenc.zoo import MODELS
 
 Positive = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Schedule = Literal["fixed", "learned"]
 Table = Literal["components", "seeds", "comparisons"]
 Figure = Literal["heatmaps", "encodings", "samples", "curves", "loss_per_t"]
 
 
 class Strict(BaseModel):
-    """Unknown keys and wrong types are refused, never converted."""
+    """Unknown keys and wrong types are refused, never converted; so are infinity and not-a-number."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Training(Strict):
@@ -42,7 +43,7 @@ class Evaluation(Strict):
     """How a trained run is measured on the test set."""
 
     passes: Annotated[int, Field(ge=1)] = 10
-    seed: int = 0
+    seed: Seed = 0
     images: Positive | None = None
     protocol: Literal["full", "authors"] = "full"
 
@@ -52,7 +53,7 @@ class Samples(Strict):
 
     count: Positive = 64
     steps: Positive = 1000
-    seed: int = 0
+    seed: Seed = 0
 
 
 class RunGroup(Strict):
@@ -61,7 +62,7 @@ class RunGroup(Strict):
     dataset: str
     models: Annotated[list[str], Field(min_length=1)]
     schedule: Schedule = "fixed"
-    seeds: Annotated[list[int], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
     training: Training
 
     @model_validator(mode="after")
@@ -162,6 +163,19 @@ def _runs(group: RunGroup) -> list[Run]:
     return [Run(group.dataset, m, group.schedule, s) for m in group.models for s in group.seeds]
 
 
+class _Loader(yaml.SafeLoader):
+    """Of two equal keys YAML takes the last; in a study that is a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value!r} is given twice", problem_mark=key.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
 def load_study(path: str | Path) -> Study:
     """Read and check a study file.
 
@@ -169,10 +183,10 @@ def load_study(path: str | Path) -> Study:
         UserError: the file is missing, is not YAML, has an unknown key, a wrong type or an inconsistency.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text())
+        content = yaml.load(Path(path).read_text(), _Loader)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); name a study file, for example config/demo.yaml")
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}")
     return parse_study(content, str(path))
 
@@ -188,17 +202,21 @@ def parse_study(content: Any, source: str) -> Study:
 
 
 def explain(error: ValidationError) -> str:
-    """Pydantic's first complaint as one line: the key, what is wrong, what to do."""
-    first = error.errors()[0]
+    """Pydantic's first complaint as one line: the key, what is wrong, what to do.
+
+    An unknown key comes first: a misspelled one is missing under its right name as well.
+    """
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
     found = first.get("input")
     if first["type"] == "extra_forbidden":
         message = f"unknown key; remove it or correct its spelling (value: {found!r})"
     elif first["type"] == "missing":
         message = "is missing; add it"
-    elif isinstance(found, str) and first["type"] in ("float_type", "int_type"):
-        kind = "a number" if first["type"] == "float_type" else "a whole number"
-        message = f"{found!r} is text, not {kind}; YAML reads 2e-4 as text, write 2.0e-4, without quotes"
+    elif isinstance(found, str) and first["type"] == "float_type":
+        message = f"{found!r} is text, not a number; YAML reads 2e-4 as text, write 2.0e-4, without quotes"
+    elif isinstance(found, str) and first["type"] == "int_type":
+        message = f"{found!r} is text, not a whole number; write its digits, without quotes"
     elif first["type"] == "value_error":
         message = str(first["ctx"]["error"])
     else:

@@ -11,7 +11,7 @@ def study_file():
     """The file given by --configfile, alone; without one, the demo."""
     if workflow.config_settings.config:
         raise UserError("--config: a study is one file; copy it, change the copy, and name that by --configfile")
-    files = workflow.overwrite_configfiles or ["config/demo.yaml"]
+    files = workflow.overwrite_configfiles or [os.path.join(workflow.basedir, "config/demo.yaml")]
     if len(files) > 1:
         raise UserError(f"--configfile: {len(files)} files given; a study is one file, name one")
     return os.path.relpath(files[0])
@@ -21,7 +21,8 @@ try:
     STUDY_FILE = study_file()
     STUDY = load_study(STUDY_FILE)
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    # one line, where a WorkflowError would add where in this file it was raised
+    sys.exit(f"diffenc: error: {error}")
 
 RESULTS = str(results.study_folder(STUDY))
 DATA = "results/data/{dataset}"

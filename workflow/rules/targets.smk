@@ -28,4 +28,5 @@ rule report:
     conda:
         ENVIRONMENT
     shell:
-        'python -m snakemake --configfile "$DIFFENC_STUDY" --nolock --report {output} all > {log} 2>&1'
+        'python -m snakemake --snakefile {workflow.main_snakefile:q} --configfile "$DIFFENC_STUDY" --nolock'
+        " --report {output} all > {log} 2>&1"

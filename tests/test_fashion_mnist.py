@@ -1,0 +1,45 @@
+"""The paper's models on a real data set, by the commands that the pipeline runs."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from diffenc.assembly import build, parameters
+from diffenc.cli import main
+
+
+@pytest.fixture(scope="module")
+def fashion_mnist(tmp_path_factory, fashion_mnist_files):
+    folder = tmp_path_factory.mktemp("data") / "fashion_mnist"
+    main(["prepare", "fashion_mnist", "--files", str(fashion_mnist_files), "--out", str(folder)])
+    return folder
+
+
+@pytest.mark.parametrize("model", ["VDMv-8", "DiffEnc-8-2"])
+def test_prepare_train_and_evaluate(fashion_mnist, tmp_path, model):
+    training = {"steps": 20, "batch": 2, "learning_rate": 1e-3, "warmup": 5, "log_every": 10, "ema": 0.5}
+    study = {
+        "name": "fashion",
+        "title": "Fashion-MNIST",
+        "runs": [{"dataset": "fashion_mnist", "models": [model], "seeds": [1], "training": training}],
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    out, data = tmp_path / "run", str(fashion_mnist)
+    run = ["--study", str(tmp_path / "study.yaml"), "--run", f"fashion_mnist/{model}/fixed/seed1"]
+    main(["train", *run, "--data", data, "--out", str(out), "--device", "cpu"])
+    lines = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [10, 20]
+    assert lines[1]["total"] < lines[0]["total"]
+
+    options = ["--passes", "2", "--images", "64", "--batch", "25", "--device", "cpu"]
+    main(["evaluate", "--model", str(out), "--data", data, *options, "--out", str(out / "evaluation.json")])
+    evaluation = json.loads((out / "evaluation.json").read_text())
+    assert (evaluation["images"], evaluation["passes"], evaluation["steps"]) == (64, 2, 20)
+    assert evaluation["parameters"] == parameters(build(model, "fashion_mnist", "fixed"))
+    assert 0 < evaluation["bpd"]["total"]["mean"] < lines[0]["total"]
+    with np.load(out / "terms.npz") as terms:
+        assert terms["diffusion"].shape == (2, 64)
+        total = sum(terms[name].mean() for name in ("diffusion", "latent", "reconstruction"))
+    assert evaluation["bpd"]["total"]["mean"] == pytest.approx(total, rel=1e-5)

@@ -1,0 +1,200 @@
+"""Training: its order and noise, what it writes, and that an interruption cannot be told from the result."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from diffenc import data
+from diffenc.errors import UserError
+from diffenc.study import Run, Training
+from diffenc.train import Feed, Trainer, learning_rate
+
+CPU = torch.device("cpu")
+TIMINGS = ("images_per_s", "seconds_left")
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    data.prepare("digits", folder, folder)
+    return folder
+
+
+def train(digits, out, model="VDMv-2", seed=1, checkpoint_steps=None, schedule="fixed", **protocol):
+    training = Training(**{"steps": 6, "batch": 8, "warmup": 2, "log_every": 2, "ema": 0.9} | protocol)
+    trainer = Trainer(Run("digits", model, schedule, seed), training, "test", digits, out, CPU)
+    trainer.run(checkpoint_steps, 600)
+    return out
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def same_weights(a, b):
+    a, b = weights(a), weights(b)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def history(folder):
+    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name not in TIMINGS} for line in lines]
+
+
+def test_every_epoch_is_a_permutation_and_batches_run_on_across_epochs():
+    feed = Feed(np.zeros((10, 1, 2, 2), np.uint8), 4, 3, CPU)
+    seen = torch.cat([feed.indices(step) for step in range(15)]).reshape(6, 10)
+    assert (seen.sort(dim=1).values == torch.arange(10)).all()
+    assert len({tuple(epoch.tolist()) for epoch in seen}) == 6
+    again = Feed(np.zeros((10, 1, 2, 2), np.uint8), 4, 3, CPU)
+    assert torch.equal(again.indices(7), seen.flatten()[28:32])
+    assert not torch.equal(Feed(feed.images, 4, 4, CPU).indices(7), seen.flatten()[28:32])
+
+
+def test_a_batch_larger_than_the_data_set():
+    feed = Feed(np.zeros((3, 1, 2, 2), np.uint8), 7, 0, CPU)
+    assert torch.bincount(torch.cat([feed.indices(step) for step in range(3)])).tolist() == [7, 7, 7]
+
+
+def test_noise_of_a_batch():
+    feed = Feed(np.zeros((10, 1, 4, 4), np.uint8), 8, 3, CPU)
+    first, second = feed(0), feed(1)
+    gaps = first.t.sort().values.diff()
+    torch.testing.assert_close(gaps, torch.full_like(gaps, 1 / 8), rtol=1e-5, atol=1e-6)
+    for name in ("t", "eps_0", "eps_t", "keys"):
+        assert not torch.equal(getattr(first, name), getattr(second, name)), name
+    assert not torch.equal(first.eps_0, first.eps_t)
+
+
+def test_warm_up():
+    rates = [learning_rate(step, Training(steps=9, learning_rate=0.1, warmup=4)) for step in range(6)]
+    assert rates == pytest.approx([0, 0.025, 0.05, 0.075, 0.1, 0.1])
+    assert learning_rate(0, Training(steps=9, learning_rate=0.1, warmup=0)) == 0.1
+
+
+@pytest.mark.parametrize("model", ["VDMv-2", "DiffEnc-2-nt", "DiffEnc-2-1"])
+def test_it_learns_and_writes_what_it_did(digits, tmp_path, model):
+    protocol = {"steps": 40, "batch": 16, "learning_rate": 3e-3, "log_every": 10, "ema": 0.5}
+    out = train(digits, tmp_path, model, **protocol)
+    lines = history(out)
+    assert [line["step"] for line in lines] == [10, 20, 30, 40]
+    assert lines[-1]["total"] < 0.8 * lines[0]["total"]
+    for line in lines:
+        assert line["total"] == pytest.approx(line["diffusion"] + line["latent"] + line["reconstruction"])
+    config = yaml.safe_load((out / "config.yaml").read_text())
+    assert (config["model"], config["seed"], config["training"]["steps"]) == (model, 1, 40)
+    assert config["train_sha256"] == data.manifest(digits)["train"]["sha256"]
+    assert sorted(path.name for path in out.iterdir()) == ["config.yaml", "history.jsonl", "model.safetensors"]
+    saved = weights(out)
+    assert any(
+        not torch.equal(saved[name], saved[name.replace("ema/", "parameter/")]) for name in saved if "ema/" in name
+    )
+
+
+def test_the_average_is_the_recursion_over_the_steps(digits, tmp_path):
+    steps = [weights(train(digits, tmp_path / str(n), steps=n)) for n in (1, 2, 3)]
+    name = "denoiser.conv_in.weight"
+    average = steps[0][f"ema/{name}"]  # no step is taken at the warm-up's first rate, 0
+    torch.testing.assert_close(average, steps[0][f"parameter/{name}"])
+    for state in steps[1:]:
+        average = 0.9 * average + 0.1 * state[f"parameter/{name}"]
+        torch.testing.assert_close(state[f"ema/{name}"], average, rtol=1e-5, atol=1e-7)
+
+
+def test_same_seed_same_result(digits, tmp_path):
+    first, second = (train(digits, tmp_path / name) for name in "ab")
+    assert same_weights(first, second)
+    assert history(first) == history(second)
+    assert not same_weights(first, train(digits, tmp_path / "other", seed=2))
+    assert not same_weights(first, train(digits, tmp_path / "dry", dropout=0.0))
+
+
+def test_a_learned_schedule_moves(digits, tmp_path):
+    line = history(train(digits, tmp_path, schedule="learned", learning_rate=0.01))[-1]
+    assert abs(line["gamma_0"] + 7.9) > 1e-3
+    assert abs(line["gamma_1"] - 5) > 1e-3
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(digits, tmp_path, monkeypatch):
+    Trainer._step, original = Trainer._step, Trainer._step
+
+    def poisoned(self, step):
+        if step == 4:
+            with torch.no_grad():
+                self.state.parameters[0].fill_(float("nan"))
+        original(self, step)
+
+    monkeypatch.setattr(Trainer, "_step", poisoned)
+    with pytest.raises(UserError, match=r"not finite at step 4; the last good checkpoint is kept"):
+        train(digits, tmp_path, steps=9, log_every=3, checkpoint_steps=3)
+    state = load_file(tmp_path / "checkpoint.safetensors")
+    assert all(torch.isfinite(value).all() for value in state.values())
+    assert not (tmp_path / "model.safetensors").exists()
+    monkeypatch.setattr(Trainer, "_step", original)
+    train(digits, tmp_path, steps=9, log_every=3)
+    assert same_weights(tmp_path, train(digits, tmp_path / "undisturbed", steps=9, log_every=3))
+
+
+STUDY = {
+    "name": "kill",
+    "title": "A run that is killed",
+    "runs": [
+        {
+            "dataset": "digits",
+            "models": ["DiffEnc-2-1"],
+            "seeds": [1],
+            "training": {"steps": 60, "batch": 8, "log_every": 5, "ema": 0.9},
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("attempt", range(2))
+def test_killed_at_a_random_step_and_run_again(digits, tmp_path, attempt):
+    study = tmp_path / "study.yaml"
+    study.write_text(yaml.safe_dump(STUDY))
+
+    def command(out):
+        options = f"--study {study} --run digits/DiffEnc-2-1/fixed/seed1 --data {digits} --out {out}"
+        options += " --device cpu --threads 1 --checkpoint-steps 7"
+        return [sys.executable, "-m", "diffenc", "train", *options.split()]
+
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    subprocess.run(command(undisturbed), check=True, capture_output=True)
+    kills = 0
+    while kills < 2:
+        process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        wait_for(killed / "checkpoint.safetensors", process)
+        time.sleep(random.uniform(0, 0.4))
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+    assert kills >= 1
+    if not (killed / "model.safetensors").exists():
+        subprocess.run(command(killed), check=True, capture_output=True)
+    assert same_weights(undisturbed, killed)
+    assert history(undisturbed) == history(killed)
+    assert sorted(path.name for path in killed.iterdir() if not path.name.startswith(".")) == [
+        "config.yaml",
+        "history.jsonl",
+        "model.safetensors",
+    ]
+
+
+def wait_for(path: Path, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists() and process.poll() is None:
+        assert time.monotonic() < deadline, "no checkpoint was written"
+        time.sleep(0.01)
