@@ -8,7 +8,7 @@ FASHION_MNIST := .cache/fashion-mnist
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast lint lock clean fashion-mnist
+.PHONY: help env demo test test-only lint lock clean fashion-mnist
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s'|'
@@ -31,7 +31,9 @@ demo: env  ## the whole chain on scikit-learn's digits, report included; about f
 	@cat results/demo/tables/digits/components.md
 	@echo "tables: results/demo/tables/digits, figures: results/demo/figures, report: results/demo/report.zip"
 
-test: env fashion-mnist  ## all tests
+test: env fashion-mnist test-only  ## all tests
+
+test-only: env
 	python -m pytest
 
 lint: env  ## ruff, snakefmt, snakemake --lint

@@ -91,9 +91,10 @@ def sample(options: Namespace) -> None:
     from diffenc.sample import draw_samples, save_arrays
 
     settings = _settings(Samples, count=options.count, steps=options.steps, seed=options.seed)
-    model, identity = _load(options)
+    model, _ = _load(options)
+    shape = tuple(data.manifest(options.data)["shape"])
     _make_ready(options.out.parent)
-    samples = draw_samples(model, DATASETS[identity["dataset"]].shape, settings, _device(options))
+    samples = draw_samples(model, shape, settings, _device(options))
     save_arrays(options.out, {"samples": samples, "levels": model.levels})
 
 
@@ -154,7 +155,9 @@ def _check_data(options: Namespace, dataset: str) -> None:
 
     found = data.manifest(options.data)["dataset"]
     if found != dataset:
-        raise UserError(f"--data {options.data}: holds {found}, the run is one on {dataset}; name that one's folder")
+        raise UserError(
+            f"--data {options.data}: holds {found}, the run is on {dataset}; name the folder of {dataset}"
+        )
 
 
 def _make_ready(folder: Path) -> None:
@@ -185,9 +188,7 @@ def _load(options: Namespace) -> tuple["Diffusion", dict[str, Any]]:
 
     dataset = data.manifest(options.data)["dataset"]
     model, identity = _load_run(options.model) if options.model else _load_official(options, dataset)
-    if identity["dataset"] != dataset:
-        remedy = f"name the folder of {identity['dataset']}"
-        raise UserError(f"--data {options.data}: holds {dataset}, the model was trained on another; {remedy}")
+    _check_data(options, identity["dataset"])
     return model, identity
 
 

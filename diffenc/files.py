@@ -17,6 +17,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
+        temporary.chmod(0o666 & ~_umask())  # safetensors' 0600 would hide results from a group
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -30,3 +31,9 @@ def write_file(path: Path, content: str | bytes) -> None:
     """Write a whole file or nothing."""
     data = content.encode() if isinstance(content, str) else content
     write_atomically(Path(path), lambda temporary: temporary.write_bytes(data))
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -22,7 +22,7 @@ _OVER_SEEDS = ("mean", "SE")
 
 
 def write(frame: pd.DataFrame, stem: Path, caption: str) -> None:
-    """Write stem.csv (all digits), stem.md (GitHub's Markdown), stem.html and stem.tex (needs booktabs only).
+    """Write stem.csv (all digits), stem.md (GitHub's Markdown), stem.html and stem.tex (needs booktabs and graphicx).
 
     Those for reading show `mean ± standard error` to three decimals, the lowest mean total of each data set and
     schedule in bold, and notes on what the numbers are. Within LaTeX the label is tab:NAME, NAME that of the stem.
@@ -239,14 +239,17 @@ def _latex(
             r"\centering",
             rf"\caption{{{escape(caption)}}}",
             rf"\label{{tab:{name}}}",
-            r"\scriptsize" if len(inner) > 8 else r"\footnotesize",
+            r"\vspace{4pt}",
+            r"\footnotesize",
             r"\setlength{\tabcolsep}{3pt}",
+            # made smaller where the page is too narrow, and only there
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{@{{}}{''.join(align[0] for _, align in inner)}@{{}}}}",
             r"\toprule",
             " & ".join(escape(header) for header, _ in inner) + r" \\",
             *lines,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             "",
             r"\smallskip",
             rf"\parbox{{\linewidth}}{{\raggedright {' '.join(escape(note) for note in notes)}}}",
