@@ -97,10 +97,12 @@ def load_model(folder: Path) -> tuple[Diffusion, dict[str, Any]]:
     remedy = "train the run first (diffenc train, or snakemake with its evaluation as the target)"
     try:
         config = yaml.safe_load((folder / CONFIG).read_text())
-    except (OSError, yaml.YAMLError) as error:
+        model = build(config["model"], config["dataset"], config["schedule"])
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{folder / CONFIG}: cannot be read ({' '.join(str(error).split())}); {remedy}")
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{folder / CONFIG}: is damaged ({error} is missing or unknown); {remedy}")
     tensors, _ = load_tensors(folder / MODEL, remedy)
-    model = build(config["model"], config["dataset"], config["schedule"])
     weights = {n.removeprefix("ema/"): tensor for n, tensor in tensors.items() if n.startswith("ema/")}
     try:
         model.load_state_dict(weights)

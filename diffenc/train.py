@@ -185,7 +185,7 @@ class Trainer:
             kept = (
                 "the last good checkpoint is kept"
                 if (self.out / checkpoint.CHECKPOINT).exists()
-                else "none was saved"
+                else "no checkpoint was saved"
             )
             raise UserError(
                 f"{self.out}: the loss is not finite at step {bad}; {kept}; lower training.learning_rate in the study"

@@ -27,6 +27,8 @@ rule report:
         f"{RESULTS}/report.log",
     conda:
         ENVIRONMENT
+    params:
+        snakefile=workflow.main_snakefile,
     shell:
-        'python -m snakemake --snakefile {workflow.main_snakefile:q} --configfile "$DIFFENC_STUDY" --nolock'
+        'python -m snakemake --snakefile {params.snakefile:q} --configfile "$DIFFENC_STUDY" --nolock'
         " --report {output} all > {log} 2>&1"

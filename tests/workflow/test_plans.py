@@ -1,0 +1,144 @@
+"""What Snakemake would do: only what a target needs, and again only what a change concerns."""
+
+import pytest
+from pipeline import RESULTS, ROOT, RUNS, SMALL, STUDY, name, place, planned
+
+ALL_RUNS = sorted(map(name, RUNS))
+THIRD_SEEDS = sorted({name((*run[:-1], 3)) for run in RUNS})
+# MATH.md's table of models and the paper's seeds
+PAPER = {
+    ("mnist", "fixed"): dict.fromkeys(["VDMv-8", "VDM-8", "DiffEnc-8-nt", "DiffEnc-8-2"], 5),
+    ("mnist", "learned"): dict.fromkeys(["VDMv-8", "DiffEnc-8-nt", "DiffEnc-8-2"], 5),
+    ("cifar10", "fixed"): {
+        **dict.fromkeys(["VDMv-8", "VDM-8", "DiffEnc-8-nt", "DiffEnc-8-2", "DiffEnc-8-4"], 5),
+        **dict.fromkeys(["VDMv-32", "DiffEnc-32-nt", "DiffEnc-32-2", "DiffEnc-32-4"], 3),
+    },
+    ("cifar10", "learned"): dict.fromkeys(["VDMv-8", "DiffEnc-8-nt", "DiffEnc-8-2"], 5),
+    ("imagenet32", "fixed"): {"VDMv-32": 3, "DiffEnc-32-8": 3},
+}
+PAPER_FILE = "--configfile=config/paper.yaml"
+
+
+def paper_runs(*datasets):
+    return sorted(
+        f"{dataset}/{model}/{schedule}/{seed}"
+        for (dataset, schedule), models in PAPER.items()
+        for model, seeds in models.items()
+        for seed in range(1, seeds + 1)
+        if dataset in datasets
+    )
+
+
+def test_one_evaluation_needs_its_own_run_alone(clone):
+    run = RUNS[5]
+    jobs = planned(clone, SMALL, f"{place(run)}/evaluation.json")
+    assert jobs == {"prepare": ["digits"], "train": [name(run)], "evaluate": [name(run)]}
+
+
+def test_forcing_one_seed(made):
+    """The second seed of a model with an encoder: its figures show the first."""
+    run = RUNS[5]
+    jobs = planned(made, SMALL, f"--forcerun={place(run)}/model.safetensors")
+    assert jobs == {
+        "train": [name(run)],
+        "evaluate": [name(run)],
+        "collect": [""],
+        "compare": [""],
+        "collect_dataset": ["digits"],
+        "compare_dataset": ["digits"],
+        "table": ["digits/comparisons", "digits/components", "digits/seeds"],
+        "figure_of_group": ["curves/digits/fixed", "loss_per_t/digits/fixed"],
+        "all": [""],
+    }
+
+
+def test_forcing_a_seed_that_figures_show(made):
+    run = RUNS[4]
+    jobs = planned(made, SMALL, f"--forcerun={place(run)}/model.safetensors")
+    assert jobs["train"] == jobs["evaluate"] == jobs["sample"] == jobs["encode"] == [name(run)]
+    shown = [f"{kind}/{name(run)}" for kind in ("encodings", "heatmaps", "heatmaps_full")]
+    assert jobs["figure_of_run"] == shown
+    assert len(jobs["figure_of_group"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "trained", "evaluated"),
+    [
+        ("steps: 6", "steps: 8", ALL_RUNS, ALL_RUNS),
+        ("passes: 2", "passes: 3", None, ALL_RUNS),
+        ("[1, 2]", "[1, 2, 3]", THIRD_SEEDS, THIRD_SEEDS),
+    ],
+)
+def test_changing_the_protocol(made, tmp_path, old, new, trained, evaluated):
+    assert old in STUDY
+    (tmp_path / "changed.yaml").write_text(STUDY.replace(old, new))
+    jobs = planned(made, f"--configfile={tmp_path}/changed.yaml")
+    assert (jobs.get("train"), jobs.get("evaluate")) == (trained, evaluated)
+    assert "prepare" not in jobs
+
+
+def test_changing_the_title_concerns_what_shows_it(made, tmp_path):
+    (tmp_path / "changed.yaml").write_text(STUDY.replace("A small study", "Another title"))
+    assert planned(made, f"--configfile={tmp_path}/changed.yaml").keys() == {"table", "all"}
+
+
+def test_a_study_may_be_renamed_and_reordered(made, tmp_path):
+    head, comparisons, rest = STUDY.partition("comparisons")
+    (tmp_path / "renamed.yaml").write_text(f"# the same\n{comparisons}{rest}{head}")
+    assert planned(made, f"--configfile={tmp_path}/renamed.yaml") == {}
+
+
+def test_the_paper(clone):
+    jobs = planned(clone, PAPER_FILE)
+    runs = paper_runs("mnist", "cifar10", "imagenet32")
+    assert len(runs) == 93
+    assert jobs["prepare"] == ["cifar10", "imagenet32", "mnist"]
+    assert jobs["train"] == jobs["evaluate"] == runs
+    first = [run for run in runs if run.endswith("/1")]
+    assert jobs["sample"] == first
+    assert jobs["encode"] == [run for run in first if "DiffEnc" in run]
+    assert len(jobs["table"]) == 9
+    assert sum(map(len, jobs.values())) < 4 * len(runs)
+
+
+def test_one_data_set_of_the_paper(clone):
+    jobs = planned(clone, PAPER_FILE, "cifar10")
+    assert jobs["train"] == jobs["evaluate"] == paper_runs("cifar10")
+    parts = {part for names in jobs.values() for one in names for part in one.split("/")}
+    assert parts & {"mnist", "cifar10", "imagenet32"} == {"cifar10"}
+
+
+def test_tables_by_name(clone):
+    jobs = planned(clone, SMALL, "tables")
+    assert jobs["table"] == ["digits/comparisons", "digits/components", "digits/seeds"]
+    assert jobs["evaluate"] == ALL_RUNS
+    assert not {"sample", "encode", "figure_of_run", "figure_of_group"} & jobs.keys()
+
+
+def test_figures_by_name(clone):
+    jobs = planned(clone, SMALL, "figures")
+    assert len(jobs["figure_of_run"]) == 6
+    assert jobs["figure_of_group"] == ["curves/digits/fixed", "loss_per_t/digits/fixed", "samples/digits/fixed"]
+    assert not {"table", "compare", "collect"} & jobs.keys()
+
+
+def test_one_table_and_one_figure(clone):
+    run = RUNS[2]
+    files = [
+        f"{RESULTS}/tables/digits/seeds.tex",
+        f"{RESULTS}/figures/heatmaps/digits/DiffEnc-2-nt/fixed/seed1.png",
+    ]
+    jobs = planned(clone, SMALL, *files)
+    assert jobs["table"] == ["digits/seeds"]
+    assert jobs["figure_of_run"] == [f"heatmaps/{name(run)}"]
+    assert jobs["encode"] == [name(run)]
+    assert not {"sample", "figure_of_group"} & jobs.keys()
+
+
+def test_without_a_study_the_demo_is_made_from_any_folder(tmp_path):
+    jobs = planned(tmp_path, "--snakefile", ROOT / "Snakefile")
+    assert len(jobs["train"]) == 9
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "small.yaml").write_text(STUDY)
+    arguments = ("--snakefile", ROOT / "Snakefile", "--directory", "elsewhere", SMALL)
+    assert planned(tmp_path, *arguments)["train"] == ALL_RUNS
