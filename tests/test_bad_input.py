@@ -302,7 +302,7 @@ def test_gpu_that_is_not_there(refused, monkeypatch, command):
     assert "error: --device cuda: torch sees no GPU here; use --device cpu" in refused([*command, "--device", "cuda"])
 
 
-@pytest.mark.parametrize("command", [*COMPUTING, FIGURE])
+@pytest.mark.parametrize("command", COMPUTING)
 def test_output_folder_that_is_a_file(refused, command):
     Path("new").write_text("a file")
     assert "error: --out: new cannot be written to (" in refused(command)
