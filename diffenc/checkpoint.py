@@ -1,43 +1,24 @@
-"""Weights on disk: a run's resumable checkpoint and its final model, both safetensors, both written atomically."""
+"""A run's checkpoints: all that it needs to go on as if it had never stopped; atomic, and checked when read."""
 
+import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from diffenc.assembly import build
-from diffenc.diffusion import Diffusion
 from diffenc.errors import UserError
-from diffenc.files import write_atomically, write_file
+from diffenc.weights import load_tensors, save_tensors
 
-MODEL, CONFIG = "model.safetensors", "config.yaml"
-CHECKPOINT, PARTIAL_HISTORY = "checkpoint.safetensors", "checkpoint.history.jsonl"
-
-
-def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Tensors and text as one safetensors file."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
-
-
-def load_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What `save_tensors` wrote. Raises UserError, ending in `remedy`, if the file is missing or damaged."""
-    try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {remedy}")
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: is damaged or truncated ({error}); {remedy}")
+PARTIAL_HISTORY = "checkpoint.history.jsonl"
+KEPT = 2
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class TrainingState:
-    """All that a run needs to go on as if it had never stopped."""
+    """Parameters, their average, AdamW's moments, the step, and the sums since the last line of the history."""
 
     def __init__(self, model: nn.Module, average: list[Tensor], optimizer: torch.optim.Optimizer) -> None:
         self.names = [name for name, _ in model.named_parameters()]
@@ -46,31 +27,103 @@ class TrainingState:
         self.step = 0
         self.sums = torch.zeros(3, dtype=torch.float64, device=self.parameters[0].device)
 
-    def save(self, path: Path, config: dict[str, Any]) -> None:
-        """Write everything, stamped with the run's configuration."""
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything but the step, by name."""
         tensors = {"sums": self.sums}
         for name, parameter, average in zip(self.names, self.parameters, self.average, strict=True):
-            tensors[f"parameter/{name}"], tensors[f"ema/{name}"] = parameter, average
-            for moment, value in self.optimizer.state[parameter].items():
-                tensors[f"{moment}/{name}"] = value
-        save_tensors(path, tensors, {"step": str(self.step), "config": json.dumps(config)})
+            tensors |= {f"parameter/{name}": parameter, f"ema/{name}": average}
+            tensors |= {f"{moment}/{name}": self.optimizer.state[parameter][moment] for moment in _MOMENTS}
+        return tensors
 
     @torch.no_grad()
-    def restore(self, path: Path, config: dict[str, Any]) -> None:
-        """Read a checkpoint of this very run. Raises UserError if it is damaged or of another configuration."""
-        remedy = f"delete {path.parent} to train this run from the start"
-        tensors, metadata = load_tensors(path, remedy)
-        if difference := _first_difference(json.loads(metadata.get("config", "{}")), config):
-            raise UserError(f"{path}: belongs to another configuration: {difference}; restore it, or {remedy}")
+    def load(self, tensors: dict[str, Tensor], step: int) -> None:
+        """Take over what `tensors` gave at that step."""
         for name, parameter, average in zip(self.names, self.parameters, self.average, strict=True):
             parameter.copy_(tensors[f"parameter/{name}"])
             average.copy_(tensors[f"ema/{name}"])
             self.optimizer.state[parameter] = {
-                moment: tensors[f"{moment}/{name}"].to(parameter.device)
-                for moment in ("step", "exp_avg", "exp_avg_sq")
+                moment: tensors[f"{moment}/{name}"].to(parameter.device) for moment in _MOMENTS
             }
         self.sums.copy_(tensors["sums"])
-        self.step = int(metadata["step"])
+        self.step = step
+
+
+class Checkpoints:
+    """The last checkpoints of one run, each stamped with the run's configuration and a checksum of its content."""
+
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+        self.folder, self.config = folder, config
+
+    def paths(self) -> list[Path]:
+        """Those there are, the newest first."""
+        return sorted(self.folder.glob("checkpoint-*.safetensors"), key=_step_in_name, reverse=True)
+
+    def save(self, state: TrainingState) -> None:
+        """Write one, then remove those that are no longer among the last."""
+        path = self.folder / f"checkpoint-{state.step}.safetensors"
+        tensors = {name: tensor.detach().cpu() for name, tensor in state.tensors().items()}
+        metadata = {"step": str(state.step), "config": json.dumps(self.config)}
+        save_tensors(path, tensors, metadata | {"sha256": digest(tensors, metadata)})
+        # later ones were damaged, or the run would have gone on from them
+        older = [other for other in self.paths() if _step_in_name(other) <= state.step]
+        for stale in set(self.paths()) - set(older[:KEPT]):
+            stale.unlink(missing_ok=True)
+
+    def restore(self, state: TrainingState) -> None:
+        """Load the newest one that is whole, if there is any; a damaged one is passed over with a warning.
+
+        Raises:
+            UserError: it is of another configuration, or none is whole.
+        """
+        complaints = []
+        for path in self.paths():
+            try:
+                tensors, metadata = _read(path)
+            except UserError as error:
+                complaints.append(str(error))
+                continue
+            self._check(path, json.loads(metadata["config"]))
+            for complaint in complaints:
+                print(f"diffenc: warning: {complaint}; going on from {path.name}", file=sys.stderr)
+            state.load(tensors, int(metadata["step"]))
+            return
+        if complaints:
+            raise UserError(f"{complaints[0]}, and no other is left; {self._remedy()}")
+
+    def remove(self) -> None:
+        """Delete them all: the run is done."""
+        for path in self.paths():
+            path.unlink(missing_ok=True)
+
+    def _check(self, path: Path, config: dict[str, Any]) -> None:
+        if difference := _first_difference(config, self.config):
+            raise UserError(
+                f"{path}: belongs to another configuration: {difference}; restore it, or {self._remedy()}"
+            )
+
+    def _remedy(self) -> str:
+        return f"delete {self.folder} to train this run from the start"
+
+
+def _step_in_name(path: Path) -> int:
+    return int(path.stem.removeprefix("checkpoint-"))
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    tensors, metadata = load_tensors(path)
+    if metadata.pop("sha256", None) != digest(tensors, metadata):
+        raise UserError(f"{path}: is damaged (its checksum is wrong)")
+    return tensors, metadata
+
+
+def digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    """sha256 of names, types, shapes, values and metadata."""
+    found = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.numpy())
+    return found.hexdigest()
 
 
 def _first_difference(theirs: dict[str, Any], ours: dict[str, Any], prefix: str = "") -> str | None:
@@ -82,30 +135,3 @@ def _first_difference(theirs: dict[str, Any], ours: dict[str, Any], prefix: str 
         elif a != b:
             return f"{prefix}{key} was {a!r} and is now {b!r}"
     return None
-
-
-def save_model(folder: Path, state: TrainingState, config: dict[str, Any]) -> None:
-    """The final weights, plain and averaged, and the resolved configuration."""
-    pairs = {"parameter": state.parameters, "ema": state.average}
-    tensors = {f"{kind}/{n}": v for kind, values in pairs.items() for n, v in zip(state.names, values, strict=True)}
-    save_tensors(folder / MODEL, tensors, {"step": str(state.step)})
-    write_file(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
-
-
-def load_model(folder: Path) -> tuple[Diffusion, dict[str, Any]]:
-    """A trained run's model with its averaged weights, on the CPU, and its configuration. Raises UserError."""
-    remedy = "train the run first (diffenc train, or snakemake with its evaluation as the target)"
-    try:
-        config = yaml.safe_load((folder / CONFIG).read_text())
-        model = build(config["model"], config["dataset"], config["schedule"])
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{folder / CONFIG}: cannot be read ({' '.join(str(error).split())}); {remedy}")
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{folder / CONFIG}: is damaged ({error} is missing or unknown); {remedy}")
-    tensors, _ = load_tensors(folder / MODEL, remedy)
-    weights = {n.removeprefix("ema/"): tensor for n, tensor in tensors.items() if n.startswith("ema/")}
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError:
-        raise UserError(f"{folder / MODEL}: is not a {config['model']} as {folder / CONFIG} says; {remedy}")
-    return model, config

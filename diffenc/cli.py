@@ -10,6 +10,7 @@ from typing import NoReturn
 from diffenc import commands
 from diffenc.catalog import DATASETS
 from diffenc.errors import UserError
+from diffenc.interruption import Stopped
 from diffenc.show import OF_A_GROUP, OF_A_RUN, TABLE_CAPTIONS
 from diffenc.study import Evaluation, Samples
 
@@ -32,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         print(f"diffenc: error: {error}", file=sys.stderr)
         sys.exit(2)
+    except Stopped as stopped:
+        print(f"diffenc: {stopped}", file=sys.stderr)
+        sys.exit(stopped.status)
     except KeyboardInterrupt:
         print("diffenc: interrupted; run the same command again to go on", file=sys.stderr)
         sys.exit(130)

@@ -193,9 +193,9 @@ def _load(options: Namespace) -> tuple["Diffusion", dict[str, Any]]:
 
 
 def _load_run(folder: Path) -> tuple["Diffusion", dict[str, Any]]:
-    from diffenc import checkpoint
+    from diffenc.weights import load_model
 
-    model, config = checkpoint.load_model(folder)
+    model, config = load_model(folder)
     identity = {key: config[key] for key in ("study", *results.IDENTITY)}
     return model, identity | {"steps": config["training"]["steps"]}
 

@@ -4,10 +4,8 @@ Everything random in a step depends on (seed, step, position in the batch) alone
 running the same command again.
 """
 
-import json
 import time
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,15 +14,17 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from diffenc import checkpoint, data, noise, versions
+from diffenc import data, noise, versions
 from diffenc.assembly import build
-from diffenc.checkpoint import TrainingState
+from diffenc.checkpoint import PARTIAL_HISTORY, Checkpoints, TrainingState
 from diffenc.diffusion import Diffusion, Terms, bits_per_dimension, low_discrepancy
 from diffenc.errors import UserError
-from diffenc.files import write_file
+from diffenc.history import History, plain
+from diffenc.interruption import Stopped, StopSignal, locked
 from diffenc.noise import Purpose
 from diffenc.results import HISTORY
 from diffenc.study import Run, Training
+from diffenc.weights import save_model
 from diffenc.zoo import model_config
 
 
@@ -131,12 +131,25 @@ class Trainer:
         self.optimizer = optimizer_for(self.model, training)
         average = [p.detach().clone() for p in self.model.parameters()]
         self.state = TrainingState(self.model, average, self.optimizer)
+        self.checkpoints = Checkpoints(out, self.config)
+        self.history = History(out / PARTIAL_HISTORY)
         self.bad_step = torch.tensor(-1, device=device)
-        self.history = History(out / checkpoint.PARTIAL_HISTORY)
 
     def run(self, checkpoint_steps: int | None, checkpoint_seconds: float) -> None:
-        """Train to the end, from the last checkpoint if there is one, and publish the results."""
-        self._resume()
+        """Train to the end, from the last checkpoint if there is one, and publish the results.
+
+        Raises:
+            Stopped: a signal asked for it; the checkpoint is written.
+            UserError: another job trains this run, its checkpoints are not its own or damaged, the disk is full, or
+                the loss is not finite.
+        """
+        with locked(self.out), StopSignal() as stop:
+            self.checkpoints.restore(self.state)
+            self.history.cut(self.state.step)
+            self._loop(checkpoint_steps, checkpoint_seconds, stop)
+            self._publish()
+
+    def _loop(self, checkpoint_steps: int | None, checkpoint_seconds: float, stop: StopSignal) -> None:
         saved, logged = time.monotonic(), (time.monotonic(), self.state.step)
         # a bar on a terminal, plain lines in a log
         bar = tqdm(total=self.training.steps, initial=self.state.step, unit="step", disable=None)
@@ -150,19 +163,14 @@ class Trainer:
                 logged = (time.monotonic(), step)
                 bar.set_postfix(bpd=f"{line['total']:.3f}")
                 if bar.disable:
-                    print(_plain(line, self.training.steps), flush=True)
+                    print(plain(line, self.training.steps), flush=True)
             due = checkpoint_steps and step % checkpoint_steps == 0
-            if due or time.monotonic() - saved > checkpoint_seconds:
+            if stop.received or due or time.monotonic() - saved > checkpoint_seconds:
                 self._save()
                 saved = time.monotonic()
+            if stop.received:
+                raise Stopped(stop.received, step)
         bar.close()
-        self._publish()
-
-    def _resume(self) -> None:
-        path = self.out / checkpoint.CHECKPOINT
-        if path.exists():
-            self.state.restore(path, self.config)
-        self.history.cut(self.state.step)
 
     def _step(self, step: int) -> None:
         batch = self.feed(step)
@@ -182,14 +190,9 @@ class Trainer:
 
     def _check(self) -> None:
         if (bad := self.bad_step.item()) >= 0:
-            kept = (
-                "the last good checkpoint is kept"
-                if (self.out / checkpoint.CHECKPOINT).exists()
-                else "no checkpoint was saved"
-            )
-            raise UserError(
-                f"{self.out}: the loss is not finite at step {bad}; {kept}; lower training.learning_rate in the study"
-            )
+            kept = "the last good checkpoint is kept" if self.checkpoints.paths() else "no checkpoint was saved"
+            remedy = "lower training.learning_rate in the study"
+            raise UserError(f"{self.out}: the loss is not finite at step {bad}; {kept}; {remedy}")
 
     def _log(self, since: tuple[float, int]) -> dict[str, Any]:
         self._check()
@@ -213,50 +216,15 @@ class Trainer:
 
     def _save(self) -> None:
         self._check()
-        self.state.save(self.out / checkpoint.CHECKPOINT, self.config)
+        self.checkpoints.save(self.state)
 
     def _publish(self) -> None:
-        """Final files first, then the checkpoint goes: a kill in between loses nothing, and forcing a finished run
+        """Final files first, then the checkpoints go: a kill in between loses nothing, and forcing a finished run
         retrains it."""
         self._check()
-        history = self.history.path.read_text()
-        write_file(self.out / HISTORY, history)
-        checkpoint.save_model(self.out, self.state, self.config)
-        (self.out / checkpoint.CHECKPOINT).unlink(missing_ok=True)
-        self.history.path.unlink()
-
-
-class History:
-    """The run's log, one JSON object a line, kept beside the checkpoint until the run is done."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.last_step = path, 0
-
-    def cut(self, step: int) -> None:
-        """Drop what was logged after the checkpoint that the run continues from."""
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        kept = [line for line in lines if _step_of(line) <= step]
-        self.last_step = _step_of(kept[-1]) if kept else 0
-        write_file(self.path, "".join(line + "\n" for line in kept))
-
-    def append(self, line: dict[str, Any]) -> None:
-        """Add a line."""
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        self.last_step = line["step"]
-
-
-def _step_of(line: str) -> float:
-    """The line's step; a line that a kill cut short counts as later than any checkpoint."""
-    try:
-        return json.loads(line)["step"]
-    except ValueError:
-        return float("inf")
-
-
-def _plain(line: dict[str, Any], steps: int) -> str:
-    """A history line for people."""
-    terms = ", ".join(f"{name} {line[name]:.4f}" for name in reversed(Terms._fields))
-    left = timedelta(seconds=line["seconds_left"])
-    speed = f"{line['images_per_s']:.0f} images/s"
-    return f"step {line['step']}/{steps}: {line['total']:.4f} bpd ({terms}), {speed}, {left} left"
+        self.history.publish(self.out / HISTORY)
+        names = self.state.names
+        parameters, average = (dict(zip(names, v, strict=True)) for v in (self.state.parameters, self.state.average))
+        save_model(self.out, parameters, average, self.config)
+        self.checkpoints.remove()
+        self.history.remove()

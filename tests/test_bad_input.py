@@ -16,6 +16,7 @@ from made_up import evaluation
 
 from diffenc import train
 from diffenc.cli import main
+from diffenc.interruption import LOCK
 from diffenc.results import run_folder, study_folder
 from diffenc.study import load_study
 
@@ -39,7 +40,6 @@ SAMPLE = ["sample", "--model", "trained", "--data", DATA, "--out", "new/samples.
 ENCODE = ["encode", "--model", "trained", "--data", DATA, "--out", "new/encodings.npz"]
 TRAIN_NEW = [*TRAIN, "new"]
 COMPUTING = [TRAIN_NEW, EVALUATE, SAMPLE, ENCODE]
-FIGURE = ["figure", "curves", "--study", "study.yaml", "--of", "digits/fixed", "--out", "new/curves"]
 OFFICIAL = ["evaluate", "--data", DATA, "--out", "new/evaluation.json", "--official"]
 
 
@@ -96,7 +96,8 @@ def refused(capsys):
 
 def files():
     """Every file below here, with what would tell that it was written."""
-    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in Path().rglob("*") if path.is_file()}
+    found = [path for path in Path().rglob("*") if path.is_file() and path.name != LOCK]
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
 
 
 def test_as_a_command_of_its_own():
@@ -204,7 +205,7 @@ def test_run_that_the_study_has_not(refused):
 
 @pytest.mark.parametrize("keep", [0, 1000, -1])
 def test_checkpoint_cut_short(refused, keep):
-    path = Path("interrupted/checkpoint.safetensors")
+    path = Path("interrupted/checkpoint-2.safetensors")
     os.truncate(path, keep if keep >= 0 else path.stat().st_size + keep)
     error = refused([*TRAIN, "interrupted"])
     assert f"error: {path}: is damaged or truncated" in error
@@ -224,7 +225,7 @@ def test_checkpoint_of_another_configuration(refused, old, new, message):
     schedule = "learned" if "learned" in new else "fixed"
     command = [part.replace("fixed", schedule) for part in TRAIN]
     error = refused([*command, "interrupted"])
-    assert f"error: interrupted/checkpoint.safetensors: belongs to another configuration: {message}; " in error
+    assert f"error: interrupted/checkpoint-2.safetensors: belongs to another configuration: {message}; " in error
     assert error.endswith("delete interrupted to train this run from the start\n")
 
 

@@ -46,6 +46,12 @@ def same_weights(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+def published(folder):
+    """Whether the results are all that is left."""
+    left = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    return left == {"config.yaml", "history.jsonl", "model.safetensors"}
+
+
 def history(folder):
     lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     return [{name: value for name, value in line.items() if name not in TIMINGS} for line in lines]
@@ -94,7 +100,7 @@ def test_it_learns_and_writes_what_it_did(digits, tmp_path, model):
     config = yaml.safe_load((out / "config.yaml").read_text())
     assert (config["model"], config["seed"], config["training"]["steps"]) == (model, 1, 40)
     assert config["train_sha256"] == data.manifest(digits)["train"]["sha256"]
-    assert sorted(path.name for path in out.iterdir()) == ["config.yaml", "history.jsonl", "model.safetensors"]
+    assert published(out)
     saved = weights(out)
     assert any(
         not torch.equal(saved[name], saved[name.replace("ema/", "parameter/")]) for name in saved if "ema/" in name
@@ -137,7 +143,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "_step", poisoned)
     with pytest.raises(UserError, match=r"not finite at step 4; the last good checkpoint is kept"):
         train(digits, tmp_path, steps=9, log_every=3, checkpoint_steps=3)
-    state = load_file(tmp_path / "checkpoint.safetensors")
+    state = load_file(tmp_path / "checkpoint-3.safetensors")
     assert all(torch.isfinite(value).all() for value in state.values())
     assert not (tmp_path / "model.safetensors").exists()
     monkeypatch.setattr(Trainer, "_step", original)
@@ -174,7 +180,7 @@ def test_killed_at_a_random_step_and_run_again(digits, tmp_path, attempt):
     kills = 0
     while kills < 2:
         process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        wait_for(killed / "checkpoint.safetensors", process)
+        wait_for(killed, process)
         time.sleep(random.uniform(0, 0.4))
         if process.poll() is not None:
             break
@@ -186,15 +192,11 @@ def test_killed_at_a_random_step_and_run_again(digits, tmp_path, attempt):
         subprocess.run(command(killed), check=True, capture_output=True)
     assert same_weights(undisturbed, killed)
     assert history(undisturbed) == history(killed)
-    assert sorted(path.name for path in killed.iterdir() if not path.name.startswith(".")) == [
-        "config.yaml",
-        "history.jsonl",
-        "model.safetensors",
-    ]
+    assert published(killed)
 
 
-def wait_for(path: Path, process: subprocess.Popen) -> None:
+def wait_for(folder: Path, process: subprocess.Popen) -> None:
     deadline = time.monotonic() + 60
-    while not path.exists() and process.poll() is None:
+    while not list(folder.glob("checkpoint-*.safetensors")) and process.poll() is None:
         assert time.monotonic() < deadline, "no checkpoint was written"
         time.sleep(0.01)

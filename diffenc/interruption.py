@@ -1,0 +1,62 @@
+"""What may happen to a running training: a signal that asks it to stop, and a second job on the same run."""
+
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from diffenc.errors import UserError
+
+LOCK = ".lock"
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+class Stopped(Exception):
+    """The run was asked to stop, and did, with its checkpoint written."""
+
+    def __init__(self, asked_by: signal.Signals, step: int) -> None:
+        super().__init__(f"stopped by {asked_by.name} after step {step}, checkpoint written; run again to go on")
+        # what a shell reports for a death by that signal: to SLURM and to Snakemake the job did not succeed
+        self.status = 128 + asked_by
+
+
+class StopSignal:
+    """Within its context, the signals that ask to stop are only noted; the loop stops where it is safe."""
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+
+    def __enter__(self) -> "StopSignal":
+        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.received = signal.Signals(number)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder for one job. The lock is the system's: it goes with the process, however that ends.
+
+    Raises:
+        UserError: another job holds it, on this machine or on one that shares the file system.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise UserError(f"{folder}: is being trained by {file.read() or 'another job'}; wait for it, or stop it")
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
