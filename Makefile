@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' envs/requirements.lock)
 BIN := $(CURDIR)/.venv/bin
-FASHION_MNIST := .cache/fashion-mnist
+FASHION_MNIST_CACHE := .cache/fashion-mnist
 
 export PATH := $(BIN):$(PATH)
 
@@ -48,13 +48,13 @@ lock: env  ## renew envs/requirements.lock from pyproject.toml
 	  --quiet --output-file envs/requirements.lock
 
 # Debian's package has the original IDX files; it is unpacked here, not installed
-fashion-mnist: $(FASHION_MNIST)/usr
+fashion-mnist: $(FASHION_MNIST_CACHE)/usr
 
-$(FASHION_MNIST)/usr:
-	@mkdir -p $(FASHION_MNIST)
-	cd $(FASHION_MNIST) && (apt-get download -qq dataset-fashion-mnist || \
+$(FASHION_MNIST_CACHE)/usr:
+	@mkdir -p $(FASHION_MNIST_CACHE)
+	cd $(FASHION_MNIST_CACHE) && (apt-get download -qq dataset-fashion-mnist || \
 	  (apt-get update -qq && apt-get download -qq dataset-fashion-mnist))
-	cd $(FASHION_MNIST) && dpkg -x dataset-fashion-mnist_*.deb . && rm dataset-fashion-mnist_*.deb
+	cd $(FASHION_MNIST_CACHE) && dpkg -x dataset-fashion-mnist_*.deb . && rm dataset-fashion-mnist_*.deb
 
 clean:  ## remove results and caches, keep the environment
 	rm -rf .snakemake .cache .pytest_cache .ruff_cache

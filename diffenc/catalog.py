@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a data set must look like once prepared."""
+    """What a data set must look like once prepared; `batch` is the paper's, and its evaluation's."""
 
     title: str
     channels: int
@@ -13,6 +13,7 @@ class Dataset:
     levels: int
     train: int
     test: int
+    batch: int
     release: str
 
     @property
@@ -27,11 +28,11 @@ class Dataset:
 
 
 DATASETS = {
-    "digits": Dataset("Digits", 1, 8, 17, 1497, 300, "scikit-learn's copy of the UCI test set"),
-    "mnist": Dataset("MNIST", 1, 28, 256, 60_000, 10_000, "original IDX files"),
-    "fashion_mnist": Dataset("Fashion-MNIST", 1, 28, 256, 60_000, 10_000, "original IDX files"),
-    "cifar10": Dataset("CIFAR-10", 3, 32, 256, 50_000, 10_000, "python version, 2009"),
+    "digits": Dataset("Digits", 1, 8, 17, 1497, 300, 128, "scikit-learn's copy of the UCI test set"),
+    "mnist": Dataset("MNIST", 1, 28, 256, 60_000, 10_000, 128, "original IDX files"),
+    "fashion_mnist": Dataset("Fashion-MNIST", 1, 28, 256, 60_000, 10_000, 128, "original IDX files"),
+    "cifar10": Dataset("CIFAR-10", 3, 32, 256, 50_000, 10_000, 128, "python version, 2009"),
     "imagenet32": Dataset(
-        "ImageNet32", 3, 32, 256, 1_281_167, 50_000, "new: down-sampled ILSVRC 2012, 50,000 validation images"
+        "ImageNet32", 3, 32, 256, 1_281_167, 50_000, 256, "new: down-sampled ILSVRC 2012, 50,000 validation images"
     ),
 }

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from diffenc.errors import UserError
-from diffenc.weights import load_tensors, save_tensors
+from diffenc.weights import first_difference, load_tensors, save_tensors
 
 PARTIAL_HISTORY = "checkpoint.history.jsonl"
 KEPT = 2
@@ -18,17 +18,18 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class TrainingState:
-    """Parameters, their average, AdamW's moments, the step, and the sums since the last line of the history."""
+    """Parameters, their average, AdamW's moments, the step, the history, and the sums since its last line."""
 
     def __init__(self, model: nn.Module, average: list[Tensor], optimizer: torch.optim.Optimizer) -> None:
         self.names = [name for name, _ in model.named_parameters()]
         self.parameters = list(model.parameters())
         self.average, self.optimizer = average, optimizer
         self.step = 0
+        self.history: list[dict[str, Any]] = []
         self.sums = torch.zeros(3, dtype=torch.float64, device=self.parameters[0].device)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything but the step, by name."""
+        """Everything but the step and the history, by name."""
         tensors = {"sums": self.sums}
         for name, parameter, average in zip(self.names, self.parameters, self.average, strict=True):
             tensors |= {f"parameter/{name}": parameter, f"ema/{name}": average}
@@ -36,7 +37,7 @@ class TrainingState:
         return tensors
 
     @torch.no_grad()
-    def load(self, tensors: dict[str, Tensor], step: int) -> None:
+    def load(self, tensors: dict[str, Tensor], step: int, history: list[dict[str, Any]]) -> None:
         """Take over what `tensors` gave at that step."""
         for name, parameter, average in zip(self.names, self.parameters, self.average, strict=True):
             parameter.copy_(tensors[f"parameter/{name}"])
@@ -45,7 +46,7 @@ class TrainingState:
                 moment: tensors[f"{moment}/{name}"].to(parameter.device) for moment in _MOMENTS
             }
         self.sums.copy_(tensors["sums"])
-        self.step = step
+        self.step, self.history = step, history
 
 
 class Checkpoints:
@@ -62,7 +63,8 @@ class Checkpoints:
         """Write one, then remove those that are no longer among the last."""
         path = self.folder / f"checkpoint-{state.step}.safetensors"
         tensors = {name: tensor.detach().cpu() for name, tensor in state.tensors().items()}
-        metadata = {"step": str(state.step), "config": json.dumps(self.config)}
+        content = {"step": state.step, "config": self.config, "history": state.history}
+        metadata = {name: json.dumps(value) for name, value in content.items()}
         save_tensors(path, tensors, metadata | {"sha256": digest(tensors, metadata)})
         # later ones were damaged, or the run would have gone on from them
         older = [other for other in self.paths() if _step_in_name(other) <= state.step]
@@ -76,16 +78,19 @@ class Checkpoints:
             UserError: it is of another configuration, or none is whole.
         """
         complaints = []
+        for unfinished in self.folder.glob(".checkpoint-*"):  # a kill while writing left it
+            unfinished.unlink()
         for path in self.paths():
             try:
                 tensors, metadata = _read(path)
             except UserError as error:
                 complaints.append(str(error))
                 continue
-            self._check(path, json.loads(metadata["config"]))
+            content = {name: json.loads(value) for name, value in metadata.items()}
+            self._check(path, content["config"])
             for complaint in complaints:
                 print(f"diffenc: warning: {complaint}; going on from {path.name}", file=sys.stderr)
-            state.load(tensors, int(metadata["step"]))
+            state.load(tensors, content["step"], content["history"])
             return
         if complaints:
             raise UserError(f"{complaints[0]}, and no other is left; {self._remedy()}")
@@ -96,7 +101,7 @@ class Checkpoints:
             path.unlink(missing_ok=True)
 
     def _check(self, path: Path, config: dict[str, Any]) -> None:
-        if difference := _first_difference(config, self.config):
+        if difference := first_difference(config, self.config):
             raise UserError(
                 f"{path}: belongs to another configuration: {difference}; restore it, or {self._remedy()}"
             )
@@ -124,14 +129,3 @@ def digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         found.update(tensor.numpy())
     return found.hexdigest()
-
-
-def _first_difference(theirs: dict[str, Any], ours: dict[str, Any], prefix: str = "") -> str | None:
-    for key in sorted(theirs.keys() | ours.keys()):
-        a, b = theirs.get(key), ours.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            if nested := _first_difference(a, b, f"{prefix}{key}."):
-                return nested
-        elif a != b:
-            return f"{prefix}{key} was {a!r} and is now {b!r}"
-    return None

@@ -63,6 +63,16 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = -1.0
+    if not 0 <= minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes")
+    return minutes
+
+
 def _add(parsers: Parsers, name: str, command: commands.Command, text: str) -> argparse.ArgumentParser:
     one = parsers.add_parser(name, help=text, description=text)
     one.set_defaults(command=command)
@@ -86,7 +96,7 @@ def _train(parsers: Parsers) -> None:
     one.add_argument("--run", required=True, help="such as digits/VDMv-2/fixed/seed1")
     _computing(one)
     one.add_argument("--out", type=Path, required=True, help="the run's folder")
-    one.add_argument("--checkpoint-minutes", type=float, default=10.0, help="(default: 10)")
+    one.add_argument("--checkpoint-minutes", type=_minutes, default=10.0, help="(default: 10)")
     one.add_argument(
         "--checkpoint-steps", type=_positive, help="checkpoint at every multiple of this many steps, too"
     )
@@ -151,15 +161,17 @@ def _table(parsers: Parsers) -> None:
 def _figure(parsers: Parsers) -> None:
     one = _add(parsers, "figure", commands.figure, "Draw one figure as SVG and PNG.")
     one.add_argument("kind", choices=[*OF_A_RUN, *OF_A_GROUP])
-    _study(one)
-    one.add_argument("--of", required=True, help="a run, or DATASET/SCHEDULE for figures that compare models")
+    _study(one, required=False)
+    what = one.add_mutually_exclusive_group(required=True)
+    what.add_argument("--of", help="a run of the study, or DATASET/SCHEDULE for figures that compare models")
+    what.add_argument("--encodings", type=Path, help="what `encode` wrote, of any model")
     one.add_argument("--out", type=Path, required=True, help="without the suffix")
 
 
-def _study(one: argparse.ArgumentParser) -> None:
+def _study(one: argparse.ArgumentParser, required: bool = True) -> None:
     given = os.environ.get("DIFFENC_STUDY")
     text = "the study's YAML file (default: $DIFFENC_STUDY)"
-    one.add_argument("--study", type=Path, default=given, required=given is None, help=text)
+    one.add_argument("--study", type=Path, default=given, required=required and given is None, help=text)
 
 
 def _part(one: argparse.ArgumentParser) -> None:

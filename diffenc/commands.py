@@ -47,34 +47,38 @@ def evaluate(options: Namespace) -> None:
     """A model's terms on the test set: a summary, and every image's terms beside it."""
     from diffenc import data, sample
     from diffenc.assembly import parameters
-    from diffenc.evaluate import AUTHORS_BATCH, evaluate, summarise
+    from diffenc.evaluate import evaluate, summarise
 
     settings = _settings(
         Evaluation, passes=options.passes, seed=options.seed, images=options.images, protocol=options.protocol
     )
+    per_image = options.out.with_suffix(".npz")
+    if per_image == options.out:
+        raise UserError(f"--out: {options.out} is where the per-image terms go; name a .json")
     model, identity = _load(options)
     images = data.load(options.data, "test")
-    count = settings.images or len(images)
+    count, batch = settings.images or len(images), options.batch
     if count > len(images):
         raise UserError(f"--images: {count} asked for, {options.data} has {len(images)}; ask for fewer")
-    if settings.protocol == "authors" and count < AUTHORS_BATCH:
+    if settings.protocol == "authors" and count < (batch := DATASETS[identity["dataset"]].batch):
         raise UserError(
-            f"--protocol authors: drops the last partial batch of {AUTHORS_BATCH}, and leaves none of {count} images;"
+            f"--protocol authors: drops the last partial batch of {batch}, and leaves none of {count} images;"
             " take more, or --protocol full"
         )
     _make_ready(options.out.parent)
-    terms = evaluate(model, images, settings, options.batch, _device(options))
+    terms = evaluate(model, images, settings, batch, _device(options))
     gamma_0, gamma_1 = (gamma.item() for gamma in model.schedule.ends())
     summary = {
         **identity,
         "release": data.manifest(options.data)["release"],
         "protocol": settings.protocol,
+        "evaluation_seed": settings.seed,
         "parameters": parameters(model),
         "gamma_0": gamma_0,
         "gamma_1": gamma_1,
         **summarise(terms),
     }
-    sample.save_arrays(options.out.with_name(results.PER_IMAGE), terms)
+    sample.save_arrays(per_image, terms)
     write_file(options.out, json.dumps(summary, indent=1) + "\n")
     _say(summary)
 
@@ -130,6 +134,13 @@ def table(options: Namespace) -> None:
 
 def figure(options: Namespace) -> None:
     """A run's or a group's files -> one figure."""
+    if options.encodings:
+        if options.kind not in show.OF_A_RUN:
+            raise UserError(f"--encodings: {options.kind} compares models; name them by --of and --study")
+        show.figure_of_encodings(options.kind, options.encodings, options.out)
+        return
+    if not options.study:
+        raise UserError("--of: names a part of a study; name its file by --study")
     study = load_study(options.study)
     show.figure(options.kind, options.of, study, results.study_folder(study), options.out)
 
@@ -184,6 +195,8 @@ def _device(options: Namespace) -> "torch.device":
 
 def _load(options: Namespace) -> tuple["Diffusion", dict[str, Any]]:
     """The model of a trained run or of the authors' release, and which run it is."""
+    if options.model and options.config:
+        raise UserError("--config: belongs to --official; a trained run has its own configuration")
     from diffenc import data
 
     dataset = data.manifest(options.data)["dataset"]
@@ -197,7 +210,7 @@ def _load_run(folder: Path) -> tuple["Diffusion", dict[str, Any]]:
 
     model, config = load_model(folder)
     identity = {key: config[key] for key in ("study", *results.IDENTITY)}
-    return model, identity | {"steps": config["training"]["steps"]}
+    return model, identity | {"steps": config["training"]["steps"], "training": config["training"]}
 
 
 def _load_official(options: Namespace, dataset: str) -> tuple["Diffusion", dict[str, Any]]:
@@ -218,6 +231,6 @@ def _load_official(options: Namespace, dataset: str) -> tuple["Diffusion", dict[
         "model": options.config.stem,
         "schedule": official.read_config(options.config)[2],
         "seed": 0,
-        "steps": int(official.read_msgpack(options.official)["step"]),
+        "steps": int(official.read_msgpack(options.official).get("step", 0)),
     }
     return model, identity

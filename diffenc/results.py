@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
+from diffenc.catalog import DATASETS
 from diffenc.errors import UserError
 from diffenc.files import write_file
 from diffenc.study import Run, Study, explain
@@ -18,7 +19,7 @@ TERMS = ("total", "diffusion", "latent", "reconstruction")
 
 HISTORY = "history.jsonl"
 EVALUATION = "evaluation.json"
-PER_IMAGE = "terms.npz"
+PER_IMAGE = "evaluation.npz"
 ENCODINGS = "encodings.npz"
 SAMPLES = "samples.npz"
 # the times that heat maps need, in steps of 0.1, and those at which encodings are shown
@@ -60,7 +61,7 @@ class Terms(_Record):
 
 
 class TimeBin(_Record):
-    """The diffusion loss near time t, in bits per dimension per unit of t; None where no draw fell into the bin."""
+    """The diffusion loss near time t, in bits per dimension per unit of t; a bin without draws is left out."""
 
     t: FiniteFloat
     diffusion: FiniteFloat | None
@@ -78,9 +79,11 @@ class Evaluated(_Record):
     schedule: Literal["fixed", "learned"]
     seed: int
     protocol: str
+    evaluation_seed: int
     passes: int
     images: int
     steps: int
+    training: dict[str, int | float]
     parameters: int
     gamma_0: FiniteFloat
     gamma_1: FiniteFloat
@@ -113,7 +116,7 @@ def read_evaluation(path: Path) -> Evaluated:
     try:
         return Evaluated.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{path}: is damaged, {explain(error)}; delete it, then `snakemake {path}`")
+        raise UserError(f"{path}: is damaged, {explain(error)}; {make(path)}")
 
 
 def read_history(path: Path) -> "DataFrame":
@@ -129,13 +132,13 @@ def read_history(path: Path) -> "DataFrame":
         for key in ("step", *TERMS):
             value = line.get(key) if isinstance(line, dict) else None
             if not isinstance(value, int | float):
-                raise UserError(f"{path}: line {i}: {key} is not a number; delete it, then `snakemake {path}`")
+                raise UserError(f"{path}: line {i}: {key} is not a number; {make(path)}")
     if not lines:
-        raise UserError(f"{path}: is empty; delete it, then `snakemake {path}`")
+        raise UserError(f"{path}: is empty; {make(path)}")
     frame = pd.DataFrame(lines)
     if frame["step"].duplicated().any():
         step = frame["step"][frame["step"].duplicated()].iloc[0]
-        raise UserError(f"{path}: step {step} is given twice; delete it, then `snakemake {path}`")
+        raise UserError(f"{path}: step {step} is given twice; {make(path)}")
     return frame.sort_values("step", ignore_index=True)
 
 
@@ -148,19 +151,16 @@ def collect(study: Study, folder: Path) -> "DataFrame":
     import pandas as pd
 
     rows = []
-    for run, training in study.training.items():
+    for run in study.training:
         path = run_folder(folder, run) / EVALUATION
-        target = f"results/{study.name}/runs/{run.path}/{EVALUATION}"
+        remedy = make(f"results/{study.name}/runs/{run.path}/{EVALUATION}")
         if not path.is_file():
-            raise UserError(f"{path}: is missing; make it with `snakemake {target}`")
+            raise UserError(f"{path}: is missing; {remedy}")
         found = read_evaluation(path)
-        expected = {"study": study.name, **run._asdict(), "steps": training.steps}
-        expected |= {"protocol": study.evaluation.protocol, "passes": study.evaluation.passes}
-        for key, value in expected.items():
+        for key, value in _expected(study, run).items():
             if getattr(found, key) != value:
                 raise UserError(
-                    f"{path}: is of another run: {key} is {getattr(found, key)!r}, the study says {value!r};"
-                    f" delete it, then `snakemake {target}`"
+                    f"{path}: is of another run: {key} is {getattr(found, key)!r}, the study says {value!r}; {remedy}"
                 )
         for term in TERMS:
             bpd = getattr(found.bpd, term)
@@ -169,6 +169,30 @@ def collect(study: Study, folder: Path) -> "DataFrame":
     runs = pd.DataFrame(rows).astype({"mc_se": float})
     check_runs(study, runs)
     return runs
+
+
+def _expected(study: Study, run: Run) -> dict[str, object]:
+    """What an evaluation of `run` must say of itself."""
+    settings = study.evaluation
+    count = settings.images or DATASETS[run.dataset].test
+    if settings.protocol == "authors":
+        count -= count % DATASETS[run.dataset].batch
+    training = study.training[run]
+    return {
+        "study": study.name,
+        **run._asdict(),
+        "steps": training.steps,
+        "training": training.results(),
+        "protocol": settings.protocol,
+        "passes": settings.passes,
+        "evaluation_seed": settings.seed,
+        "images": count,
+    }
+
+
+def make(path: Path | str) -> str:
+    """The remedy for a result that is missing or damaged."""
+    return f"make it with `snakemake --force {path} --cores 1`, and the study's --configfile"
 
 
 def read_runs(path: Path) -> "DataFrame":
@@ -192,7 +216,7 @@ def check_runs(study: Study, runs: "DataFrame") -> None:
         UserError: a run or term is missing, given twice, not in the study, not a finite number, or the runs of
             a data set differ in its release, or those of a model in steps, parameters, protocol or passes.
     """
-    remedy = f"make it again with `snakemake --force results/{study.name}/{RUNS}`"
+    remedy = make(f"results/{study.name}/{RUNS}")
     found = Counter(
         (Run(*identity), term) for *identity, term in runs[[*IDENTITY, "term"]].itertuples(index=False, name=None)
     )
@@ -210,7 +234,8 @@ def check_runs(study: Study, runs: "DataFrame") -> None:
         bad = runs[~finite].iloc[0]
         raise UserError(f"{RUNS}: {bad['dataset']}/{bad['model']} seed {bad['seed']}: bpd is {bad['bpd']}; {remedy}")
     one_model = ["dataset", "model", "schedule"]
-    alike = [(["dataset"], "release"), *((one_model, c) for c in ("steps", "parameters", "protocol", "passes"))]
+    of_a_model = ("steps", "parameters", "protocol", "passes", "images")
+    alike = [(["dataset"], "release"), *((one_model, column) for column in of_a_model)]
     for group, column in alike:
         for name, values in runs.groupby(group)[column]:
             if values.nunique(dropna=False) > 1:
@@ -224,14 +249,14 @@ def _read_table(path: Path, columns: tuple[str, ...]) -> "DataFrame":
     try:
         frame = pd.read_csv(path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); make it with `snakemake {path}`")
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {make(path)}")
     except ValueError as error:  # the parser's own errors derive from it
         raise UserError(
             f"{path}: is not a table ({' '.join(str(error).split())}); delete it, then `snakemake {path}`"
         )
     for column in columns:
         if column not in frame.columns:
-            raise UserError(f"{path}: has no column {column}; delete it, then `snakemake {path}`")
+            raise UserError(f"{path}: has no column {column}; {make(path)}")
     return frame
 
 
@@ -239,13 +264,13 @@ def _read(path: Path) -> str:
     try:
         return Path(path).read_text()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); make it with `snakemake {path}`")
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {make(path)}")
     except UnicodeDecodeError:
-        raise UserError(f"{path}: is damaged, not text; delete it, then `snakemake {path}`")
+        raise UserError(f"{path}: is damaged, not text; {make(path)}")
 
 
 def _json(path: Path, text: str, place: str = "") -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}: {place}is damaged, not JSON ({error.msg}); delete it, then `snakemake {path}`")
+        raise UserError(f"{path}: {place}is damaged, not JSON ({error.msg}); {make(path)}")

@@ -55,9 +55,9 @@ FIGURE_CAPTIONS = {
 }
 
 
-def has_encoder(run: Run) -> bool:
+def has_encoder(model: str) -> bool:
     """Whether its encodings differ from the images."""
-    return MODELS[run.model].encoder != "identity"
+    return MODELS[model].encoder != "identity"
 
 
 def group_files(kind: str, group: dict[str, list[Run]], folder: Path) -> dict[str, list[Path]]:
@@ -82,12 +82,17 @@ def figure(kind: str, of: str, study: Study, folder: Path, stem: Path) -> None:
 
 
 def _of_run(kind: str, run: Run, folder: Path, stem: Path) -> None:
-    from diffenc import figures
-
-    if not has_encoder(run):
+    if not has_encoder(run.model):
         raise UserError(f"{run.path}: {run.model} has no encoder, x_t = x; {kind} shows models that have one")
     file = results.run_folder(folder, run) / OF_A_RUN[kind].file
     title = f"{run.model} on {DATASETS[run.dataset].title}, {run.schedule} schedule, seed {run.seed}"
+    figure_of_encodings(kind, file, stem, title)
+
+
+def figure_of_encodings(kind: str, file: Path, stem: Path, title: str = "") -> None:
+    """Draw a figure of OF_A_RUN from any model's encodings, one of the authors' for instance."""
+    from diffenc import figures
+
     if kind == "encodings":
         figures.encodings(file, stem, title)
     elif kind == "heatmaps":
@@ -105,13 +110,12 @@ def _of_group(kind: str, of: str, study: Study, folder: Path, stem: Path) -> Non
     dataset, schedule = of.split("/")
     files = group_files(kind, groups[of], folder)
     title = f"{DATASETS[dataset].title}, {schedule} schedule"
-    order = list(dict.fromkeys(run.model for run in study.training))  # a model has one colour in all figures
     if kind == "samples":
         figures.samples({model: one[0] for model, one in files.items()}, stem, title)
     elif kind == "curves":
-        figures.curves(files, stem, title, order)
+        figures.curves(files, stem, title, study.models)  # a model has one colour in all figures
     else:
-        figures.loss_per_t(files, stem, title, order)
+        figures.loss_per_t(files, stem, title, study.models)  # a model has one colour in all figures
 
 
 def table(kind: str, study: Study, runs: "DataFrame", tests: "DataFrame", stem: Path) -> None:

@@ -35,8 +35,12 @@ class Training(Strict):
     beta_2: Annotated[float, Field(ge=0, lt=1)] = 0.99
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.9999
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    dropout: Annotated[float, Field(ge=0, le=0.9)] = 0.1
     log_every: Positive = 1000
+
+    def results(self) -> dict[str, Any]:
+        """What of it changes the trained weights."""
+        return self.model_dump(exclude={"log_every"})
 
 
 class Evaluation(Strict):
@@ -121,6 +125,11 @@ class Study(Strict):
         """The data sets of its runs."""
         return list(dict.fromkeys(run.dataset for run in self.training))
 
+    @property
+    def models(self) -> list[str]:
+        """The models of its runs, each once, in the file's order."""
+        return list(dict.fromkeys(run.model for run in self.training))
+
     def groups(self, dataset: str | None = None) -> dict[tuple[str, str], dict[str, list[Run]]]:
         """{(dataset, schedule): {model: its runs}}: what stands side by side in a figure."""
         found: dict[tuple[str, str], dict[str, list[Run]]] = {}
@@ -144,19 +153,55 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
-        counts = Counter(run for group in self.runs for run in _runs(group))
-        twice = [run for run, count in counts.items() if count > 1]
-        if twice:
-            raise ValueError(f"runs: {twice[0].path} is given twice; name each seed of a model once")
-        for i, comparison in enumerate(self.comparisons):
-            for model in (comparison.lower, comparison.than):
-                seeds = [r for r in counts if r[:3] == (comparison.dataset, model, comparison.schedule)]
-                if len(seeds) < 2:
-                    raise ValueError(
-                        f"comparisons[{i}]: {comparison.dataset}/{model}/{comparison.schedule} has"
-                        f" {len(seeds)} seed(s) in `runs`; a test across seeds needs at least two"
-                    )
+        if self.name == "data":
+            raise ValueError("name: results/data holds the prepared data sets; name the study otherwise")
+        _refuse_repeated("runs", [run.path for group in self.runs for run in _runs(group)])
+        _refuse_repeated("tables", self.tables)
+        _refuse_repeated("figures", self.figures)
+        claims = [f"{c.lower} < {c.than} on {c.dataset}/{c.schedule}" for c in self.comparisons]
+        _refuse_repeated("comparisons", claims)
+        self._check_protocols()
+        self._check_comparisons()
+        self._check_evaluation()
         return self
+
+    def _check_protocols(self) -> None:
+        protocols: dict[tuple[str, ...], tuple[Run, Training]] = {}
+        for run, training in self.training.items():
+            first, protocol = protocols.setdefault(run[:3], (run, training))
+            if protocol.results() != training.results():
+                raise ValueError(f"runs: {run.path} is trained otherwise than {first.path}; seeds share one protocol")
+
+    def _check_comparisons(self) -> None:
+        for i, comparison in enumerate(self.comparisons):
+            if comparison.lower == comparison.than:
+                raise ValueError(f"comparisons[{i}]: compares {comparison.lower} with itself; name two models")
+            for model in (comparison.lower, comparison.than):
+                group = (comparison.dataset, model, comparison.schedule)
+                seeds = sum(run[:3] == group for run in self.training)
+                if seeds < 2:
+                    raise ValueError(
+                        f"comparisons[{i}]: {'/'.join(group)} has {seeds} seed(s) in `runs`; a test across seeds"
+                        " needs at least two"
+                    )
+
+    def _check_evaluation(self) -> None:
+        for name in self.datasets:
+            facts = DATASETS[name]
+            count = self.evaluation.images or facts.test
+            if count > facts.test:
+                raise ValueError(f"evaluation.images: {count} asked for, {name} has {facts.test}; ask for fewer")
+            if self.evaluation.protocol == "authors" and count < facts.batch:
+                raise ValueError(
+                    f"evaluation.images: protocol authors drops the last partial batch of {facts.batch}, and leaves"
+                    f" none of {count}; take more, or protocol full"
+                )
+
+
+def _refuse_repeated(key: str, values: list[str]) -> None:
+    for value, count in Counter(values).items():
+        if count > 1:
+            raise ValueError(f"{key}: {value} is given twice; name each once")
 
 
 def _runs(group: RunGroup) -> list[Run]:

@@ -19,12 +19,14 @@ from diffenc.assembly import build
 from diffenc.checkpoint import PARTIAL_HISTORY, Checkpoints, TrainingState
 from diffenc.diffusion import Diffusion, Terms, bits_per_dimension, low_discrepancy
 from diffenc.errors import UserError
-from diffenc.history import History, plain
+from diffenc.evaluate import exact_float32
+from diffenc.files import write_file
+from diffenc.history import LiveHistory, as_text, last_step, plain
 from diffenc.interruption import Stopped, StopSignal, locked
 from diffenc.noise import Purpose
 from diffenc.results import HISTORY
 from diffenc.study import Run, Training
-from diffenc.weights import save_model
+from diffenc.weights import MODEL, save_model, trained
 from diffenc.zoo import model_config
 
 
@@ -107,7 +109,7 @@ def resolve(run: Run, training: Training, study: str, manifest: dict[str, Any]) 
         "release": manifest["release"],
         "train_sha256": manifest["train"]["sha256"],
         "shape": asdict(model_config(run.model, run.dataset)),
-        "training": training.model_dump(),
+        "training": training.results(),
         "results_version": versions.TRAIN,
     }
 
@@ -125,6 +127,8 @@ class Trainer:
         device: torch.device,
     ) -> None:
         self.training, self.out = training, out
+        data.verify(data_folder)
+        exact_float32()
         self.config = resolve(run, training, study, data.manifest(data_folder))
         self.feed = Feed(data.load(data_folder, "train"), training.batch, run.seed, device)
         self.model: Diffusion = build(run.model, run.dataset, run.schedule, training.dropout, run.seed).to(device)
@@ -132,7 +136,7 @@ class Trainer:
         average = [p.detach().clone() for p in self.model.parameters()]
         self.state = TrainingState(self.model, average, self.optimizer)
         self.checkpoints = Checkpoints(out, self.config)
-        self.history = History(out / PARTIAL_HISTORY)
+        self.history = LiveHistory(out / PARTIAL_HISTORY)
         self.bad_step = torch.tensor(-1, device=device)
 
     def run(self, checkpoint_steps: int | None, checkpoint_seconds: float) -> None:
@@ -144,8 +148,11 @@ class Trainer:
                 the loss is not finite.
         """
         with locked(self.out), StopSignal() as stop:
+            if not self.checkpoints.paths() and trained(self.out, self.config):
+                print(f"{self.out}: is trained already; delete its {MODEL} to train it again")
+                return
             self.checkpoints.restore(self.state)
-            self.history.cut(self.state.step)
+            self.history.write(self.state.history)
             self._loop(checkpoint_steps, checkpoint_seconds, stop)
             self._publish()
 
@@ -186,18 +193,20 @@ class Trainer:
         with torch.no_grad():
             self.state.sums += torch.stack(bpd).double()
             # noted on the device and looked at when the host looks anyway: the loop never waits for it
-            self.bad_step = torch.where((self.bad_step < 0) & ~torch.isfinite(loss), step, self.bad_step)
+            self.bad_step = torch.where((self.bad_step < 0) & ~torch.isfinite(loss), step + 1, self.bad_step)
 
     def _check(self) -> None:
         if (bad := self.bad_step.item()) >= 0:
             kept = "the last good checkpoint is kept" if self.checkpoints.paths() else "no checkpoint was saved"
-            remedy = "lower training.learning_rate in the study"
+            remedy = f"lower training.learning_rate in the study, and delete {self.out}"
             raise UserError(f"{self.out}: the loss is not finite at step {bad}; {kept}; {remedy}")
+        if not all(parameter.isfinite().all() for parameter in self.state.parameters):
+            raise UserError(f"{self.out}: weights are not finite after step {self.state.step}; not saved")
 
     def _log(self, since: tuple[float, int]) -> dict[str, Any]:
         self._check()
         seconds, steps = time.monotonic() - since[0], self.state.step - since[1]
-        means = self.state.sums / (self.state.step - self.history.last_step)
+        means = self.state.sums / (self.state.step - last_step(self.state.history))
         terms = dict(zip(Terms._fields, means.tolist(), strict=True))
         gamma_0, gamma_1 = (gamma.item() for gamma in self.model.schedule.ends())
         line = {
@@ -211,6 +220,7 @@ class Trainer:
             "seconds_left": round((self.training.steps - self.state.step) * seconds / steps),
         }
         self.state.sums.zero_()
+        self.state.history.append(line)
         self.history.append(line)
         return line
 
@@ -222,7 +232,7 @@ class Trainer:
         """Final files first, then the checkpoints go: a kill in between loses nothing, and forcing a finished run
         retrains it."""
         self._check()
-        self.history.publish(self.out / HISTORY)
+        write_file(self.out / HISTORY, as_text(self.state.history))
         names = self.state.names
         parameters, average = (dict(zip(names, v, strict=True)) for v in (self.state.parameters, self.state.average))
         save_model(self.out, parameters, average, self.config)

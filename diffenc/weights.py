@@ -1,5 +1,6 @@
 """A trained run on disk: its final weights as safetensors, and its resolved configuration."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,14 @@ MODEL, CONFIG = "model.safetensors", "config.yaml"
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Tensors and text as one safetensors file."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # its word for a full disk, among others
+            raise OSError(errno.EIO, " ".join(str(error).split()))
+
+    write_atomically(path, write)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -42,6 +50,35 @@ def save_model(
         folder / MODEL, {f"{kind}/{name}": v for kind, values in kinds.items() for name, v in values.items()}
     )
     write_file(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+
+
+def trained(folder: Path, config: dict[str, Any]) -> bool:
+    """Whether the folder holds the finished run of this configuration.
+
+    Raises:
+        UserError: it holds another one's, which training would overwrite.
+    """
+    if not (folder / MODEL).exists() or not (folder / CONFIG).exists():
+        return False
+    _, theirs = load_model(folder)
+    if difference := first_difference(theirs, config):
+        raise UserError(
+            f"{folder}: holds the results of another configuration: {difference};"
+            f" name another folder, or delete its {MODEL}"
+        )
+    return True
+
+
+def first_difference(theirs: dict[str, Any], ours: dict[str, Any], prefix: str = "") -> str | None:
+    """The first key in which two configurations differ, in words; None if they are equal."""
+    for key in sorted(theirs.keys() | ours.keys()):
+        a, b = theirs.get(key), ours.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            if nested := first_difference(a, b, f"{prefix}{key}."):
+                return nested
+        elif a != b:
+            return f"{prefix}{key} was {a!r} and is now {b!r}"
+    return None
 
 
 def load_model(folder: Path) -> tuple[Diffusion, dict[str, Any]]:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from diffenc.results import EVALUATION, HISTORY, run_folder
-from diffenc.study import parse_study
+from diffenc.study import Training, parse_study
 
 BASE = {"VDMv-2": 2.64, "DiffEnc-2-1": 2.62, "DiffEnc-2-nt": 2.70}
 
@@ -27,7 +27,7 @@ def study(seeds=(1, 2, 3), schedules=("fixed",), comparisons=True):
     return parse_study(content, "small.yaml")
 
 
-def evaluation(run, study_name="small", passes=10, steps=100):
+def evaluation(run, study_name="small", passes=10, steps=100, training=None):
     """The content of a run's evaluation.json: latent and reconstruction vary over seeds for DiffEnc-2-1 only."""
     rng = np.random.default_rng([run.seed, len(run.model)])
     wobble = 0.001 * rng.standard_normal(3) * [1, run.model == "DiffEnc-2-1", run.model == "DiffEnc-2-1"]
@@ -41,6 +41,8 @@ def evaluation(run, study_name="small", passes=10, steps=100):
         **run._asdict(),
         "release": "scikit-learn's copy of the UCI test set",
         "protocol": "full",
+        "evaluation_seed": 0,
+        "training": training or Training(steps=steps).results(),
         "passes": passes,
         "images": 300,
         "steps": steps,

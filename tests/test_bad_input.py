@@ -117,6 +117,20 @@ def test_as_a_command_of_its_own():
         ("passes", "pases", "evaluation.pases: unknown key; remove it or correct its spelling (value: 2)"),
         ("title", "titel", "titel: unknown key"),
         ("log_every", "log", "runs[0].training.log: unknown key"),
+        ("name: small", "name: data", "name: results/data holds the prepared data sets; name the study otherwise"),
+        ("evaluation: {passes: 2}", "evaluation: {images: 301}", "evaluation.images: 301 asked for, digits has 300"),
+        (
+            "evaluation: {passes: 2}",
+            "evaluation: {images: 9, protocol: authors}",
+            "evaluation.images: protocol authors drops the last partial batch of 128, and leaves none of 9",
+        ),
+        ("lower: DiffEnc-2-1", "lower: VDMv-2", "comparisons[0]: compares VDMv-2 with itself; name two models"),
+        ("evaluation:", "tables: [seeds, seeds]\nevaluation:", "tables: seeds is given twice; name each once"),
+        (
+            "comparisons:\n",
+            "  - {dataset: digits, models: [VDMv-2], seeds: [3], training: {steps: 5}}\ncomparisons:\n",
+            "runs: digits/VDMv-2/fixed/seed3 is trained otherwise than digits/VDMv-2/fixed/seed1; seeds share one",
+        ),
         ("title: A small study\n", "", "title: is missing; add it"),
         ("0.002", "2e-4", "runs[0].training.learning_rate: '2e-4' is text, not a number; YAML reads 2e-4 as text"),
         ("0.002", "-0.1", "runs[0].training.learning_rate: Input should be greater than 0; found -0.1"),
@@ -126,7 +140,7 @@ def test_as_a_command_of_its_own():
         ("[1, 2]", "[1, -2]", "runs[0].seeds[1]: Input should be greater than or equal to 0; found -2"),
         ("[1, 2]", "[1, 9223372036854775808]", "runs[0].seeds[1]: Input should be less than 9223372036854775808"),
         ("[1, 2]", "1", "runs[0].seeds: Input should be a valid list; found 1"),
-        ("[1, 2]", "[2, 1, 2]", "runs: digits/VDMv-2/fixed/seed2 is given twice; name each seed of a model once"),
+        ("[1, 2]", "[2, 1, 2]", "runs: digits/VDMv-2/fixed/seed2 is given twice; name each once"),
         ("[1, 2]", "[1]", "comparisons[0]: digits/DiffEnc-2-1/fixed has 1 seed(s) in `runs`; a test across"),
         ("steps: 4", "batch: 8, steps: 4", "is not valid YAML: 'batch' is given twice"),
         ("VDMv-2,", "VDMv-3,", "runs[0]: unknown model 'VDMv-3'; known: VDM-8, VDMv-8, DiffEnc-8-nt"),
@@ -314,7 +328,7 @@ def test_damaged_evaluation(refused):
     for run in study.training:
         path = run_folder(study_folder(study), run) / "evaluation.json"
         path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(evaluation(run, passes=2, steps=4)))
+        path.write_text(json.dumps(evaluation(run, passes=2, steps=4, training=study.training[run].results())))
     collect = ["collect", "--study", "study.yaml", "--out", "results/small/runs.csv"]
     main(collect)
     text = path.read_text()
@@ -326,4 +340,4 @@ def test_damaged_evaluation(refused):
         path.write_text(damaged)
         error = refused(collect)
         assert f"error: {path}: {message}" in error
-        assert error.endswith(f"delete it, then `snakemake {path}`\n")
+        assert error.endswith(f"make it with `snakemake --force {path} --cores 1`, and the study's --configfile\n")

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from diffenc.assembly import build
-from diffenc.evaluate import AUTHORS_BATCH, draw, draw_as_authors, evaluate, summarise
+from diffenc.catalog import DATASETS
+from diffenc.evaluate import draw, draw_as_authors, evaluate, summarise
 from diffenc.study import Evaluation
 
 CPU = torch.device("cpu")
+AUTHORS_BATCH = DATASETS["digits"].batch
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def test_the_authors_protocol_has_one_noise_and_drops_the_last_batch(model):
     gaps = first[0].sort().values.diff()
     torch.testing.assert_close(gaps, torch.full_like(gaps, 0.25))
     images = np.random.default_rng(0).integers(0, 17, (2 * AUTHORS_BATCH + 5, 1, 8, 8)).astype(np.uint8)
-    terms = evaluate(model, images, Evaluation(passes=1, protocol="authors"), 50, CPU)
+    terms = evaluate(model, images, Evaluation(passes=1, protocol="authors"), AUTHORS_BATCH, CPU)
     assert terms["t"].shape == (1, 2 * AUTHORS_BATCH)
     np.testing.assert_array_equal(terms["t"][0, :AUTHORS_BATCH], terms["t"][0, AUTHORS_BATCH:])
 

@@ -157,7 +157,7 @@ def npz(path, **arrays):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: path.unlink(), "is missing; make it with `snakemake"),
+        (lambda path: path.unlink(), "is missing; make it with `snakemake --force"),
         (lambda path: path.write_bytes(path.read_bytes()[:500]), "is damaged"),
         (lambda path: path.write_text("no archive"), "is damaged"),
         (lambda path: npz(path, t=np.arange(2)), "has no array x"),
@@ -186,7 +186,7 @@ def test_other_missing_files_are_named(files, tmp_path):
         lambda: figures.curves({"one": [files[HISTORY]["VDMv-2"][0], missing]}, tmp_path / "f", "Title"),
         lambda: figures.loss_per_t({"one": [missing]}, tmp_path / "f", "Title"),
     ):
-        with pytest.raises(UserError, match=r"gone: .*make it with `snakemake"):
+        with pytest.raises(UserError, match=r"gone: .*make it with `snakemake --force"):
             draw()
     assert not list(tmp_path.iterdir())
 

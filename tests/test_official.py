@@ -96,7 +96,7 @@ def test_it_evaluates_encodes_and_samples_like_one_of_ours(colour_images, tmp_pa
     evaluation = json.loads((tmp_path / "evaluation.json").read_text())
     assert (evaluation["images"], evaluation["steps"], evaluation["model"]) == (12, 12000, "trainable_mult_res")
     images = data.load(colour_images, "test")
-    terms = np.load(tmp_path / "terms.npz")
+    terms = np.load(tmp_path / "evaluation.npz")
     ours = load_checkpoint(CHECKPOINT, CONFIG)
     assert terms["latent"][0] == pytest.approx(latent_bpd(ours, images), rel=1e-4)
 

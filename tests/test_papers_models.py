@@ -39,7 +39,7 @@ def test_prepare_train_and_evaluate(fashion_mnist, tmp_path, model):
     assert (evaluation["images"], evaluation["passes"], evaluation["steps"]) == (64, 2, 20)
     assert evaluation["parameters"] == parameters(build(model, "fashion_mnist", "fixed"))
     assert 0 < evaluation["bpd"]["total"]["mean"] < lines[0]["total"]
-    with np.load(out / "terms.npz") as terms:
+    with np.load(out / "evaluation.npz") as terms:
         assert terms["diffusion"].shape == (2, 64)
         total = sum(terms[name].mean() for name in ("diffusion", "latent", "reconstruction"))
     assert evaluation["bpd"]["total"]["mean"] == pytest.approx(total, rel=1e-5)

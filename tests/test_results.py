@@ -50,7 +50,9 @@ def test_a_missing_evaluation_names_the_file_and_its_target(folder):
     with pytest.raises(UserError) as error:
         results.collect(made_up.study(), folder)
     assert str(path) in str(error.value)
-    assert "`snakemake results/small/runs/digits/VDMv-2/fixed/seed2/evaluation.json`" in str(error.value)
+    assert "`snakemake --force results/small/runs/digits/VDMv-2/fixed/seed2/evaluation.json --cores 1`" in str(
+        error.value
+    )
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(digits, tmp_path, monkeypatch):
         original(self, step)
 
     monkeypatch.setattr(Trainer, "_step", poisoned)
-    with pytest.raises(UserError, match=r"not finite at step 4; the last good checkpoint is kept"):
+    with pytest.raises(UserError, match=r"not finite at step 5; the last good checkpoint is kept"):
         train(digits, tmp_path, steps=9, log_every=3, checkpoint_steps=3)
     state = load_file(tmp_path / "checkpoint-3.safetensors")
     assert all(torch.isfinite(value).all() for value in state.values())
@@ -149,6 +149,39 @@ def test_a_loss_that_is_not_finite_stops_the_run(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "_step", original)
     train(digits, tmp_path, steps=9, log_every=3)
     assert same_weights(tmp_path, train(digits, tmp_path / "undisturbed", steps=9, log_every=3))
+
+
+def test_a_finished_run_is_not_trained_again(digits, tmp_path, capsys):
+    out = train(digits, tmp_path)
+    before = (out / "model.safetensors").stat().st_mtime_ns
+    train(digits, tmp_path, log_every=3)
+    assert "is trained already" in capsys.readouterr().out
+    assert (out / "model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(UserError, match=r"holds the results of another configuration: seed was 1 and is now 2; name"):
+        train(digits, tmp_path, seed=2)
+    (out / "model.safetensors").unlink()
+    train(digits, tmp_path)
+    assert (out / "model.safetensors").stat().st_mtime_ns > before
+
+
+def test_the_history_is_in_the_checkpoint(digits, tmp_path):
+    whole = train(digits, tmp_path / "whole", steps=12)
+
+    class Killed(Exception):
+        pass
+
+    def killed(self):
+        raise Killed
+
+    out = tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "_publish", killed)
+        with pytest.raises(Killed):
+            train(digits, out, steps=12, checkpoint_steps=5)
+    (out / "checkpoint.history.jsonl").write_bytes(b"\xff[1]\n")
+    train(digits, out, steps=12)
+    assert history(out) == history(whole)
+    assert same_weights(out, whole)
 
 
 STUDY = {

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from diffenc.catalog import DATASETS
 from diffenc.data.preparation import MANIFEST
 from diffenc.errors import UserError
 
@@ -91,4 +92,5 @@ def verify(folder: Path) -> None:
 
 
 def _remedy(folder: Path) -> str:
-    return f"run `diffenc prepare {Path(folder).name} --out {folder}` again"
+    name = Path(folder).name if Path(folder).name in DATASETS else "DATASET"
+    return f"run `diffenc prepare {name} --out {folder}`"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from diffenc.errors import UserError
 from diffenc.figures import mosaic, style
-from diffenc.results import ENCODING_TIMES
+from diffenc.results import ENCODING_TIMES, make
 
 
 def encodings(encodings: Path, stem: Path, title: str) -> None:
@@ -20,7 +20,7 @@ def encodings(encodings: Path, stem: Path, title: str) -> None:
     try:
         shown = x_t[mosaic.at_times(t, ENCODING_TIMES)]
     except ValueError as error:
-        raise UserError(f"{encodings}: {error}; delete it, then `snakemake {encodings}`")
+        raise UserError(f"{encodings}: {error}; {make(encodings)}")
     with style.styled():
         style.save(draw(shown, title), stem)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from diffenc.errors import UserError
 from diffenc.figures import mosaic, style
-from diffenc.results import HEATMAP_TIMES
+from diffenc.results import HEATMAP_TIMES, make
 
 STEP = 0.1  # t - s
 COLUMNS = (0.4, 0.6, 0.8, 1.0)
@@ -42,7 +42,7 @@ def heatmap(encodings: Path, stem: Path, title: str, columns: Sequence[float] = 
     try:
         maps = rates(t, x_t, columns)
     except ValueError as error:
-        raise UserError(f"{encodings}: {error}; delete it, then `snakemake {encodings}`")
+        raise UserError(f"{encodings}: {error}; {make(encodings)}")
     with style.styled():
         style.save(draw(x, maps, columns, title), stem)
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from diffenc.errors import UserError
 from diffenc.figures import style
-from diffenc.results import TERMS, read_history
+from diffenc.results import TERMS, make, read_history
 
 
 def curves(histories: dict[str, list[Path]], stem: Path, title: str, order: Sequence[str] | None = None) -> None:
@@ -31,7 +31,7 @@ def read_model(paths: Sequence[Path]) -> pd.DataFrame:
     frames = [read_history(path).set_index("step")[list(TERMS)] for path in paths]
     terms = pd.concat(frames, axis=1, join="inner", keys=range(len(frames)), names=["seed", "term"])
     if terms.empty:
-        raise UserError(f"{paths[0]}: shares no step with {paths[-1]}; delete one, then `snakemake {paths[0]}`")
+        raise UserError(f"{paths[0]}: shares no step with {paths[-1]}; {make(paths[0])}")
     return terms
 
 

@@ -10,6 +10,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from diffenc.errors import UserError
+from diffenc.results import make
 
 Array = NDArray[np.floating]
 EXAMPLES = 10  # rows at most: a taller figure does not fit a page
@@ -22,12 +23,12 @@ def read_arrays(path: Path, shapes: dict[str, str]) -> dict[str, NDArray]:
     Raises:
         UserError: the file is missing or damaged, lacks an array, or their shapes do not fit together.
     """
-    remedy = f"delete it, then `snakemake {path}`"
+    remedy = make(path)
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in shapes}
     except FileNotFoundError:
-        raise UserError(f"{path}: is missing; make it with `snakemake {path}`")
+        raise UserError(f"{path}: is missing; {make(path)}")
     except KeyError as error:
         raise UserError(f"{path}: has no array {error.args[0].split()[0]}; {remedy}")
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:

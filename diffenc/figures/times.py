@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from diffenc.errors import UserError
 from diffenc.figures import style
-from diffenc.results import read_evaluation
+from diffenc.results import make, read_evaluation
 
 
 def loss_per_t(
@@ -39,7 +39,7 @@ def loss_per_t(
 def _density(path: Path) -> pd.Series:
     bins = read_evaluation(path).loss_per_t
     if not bins:
-        raise UserError(f"{path}: loss_per_t is empty; delete it, then `snakemake {path}`")
+        raise UserError(f"{path}: loss_per_t is empty; {make(path)}")
     return pd.Series([b.diffusion for b in bins], index=[b.t for b in bins], dtype=float)
 
 

@@ -93,7 +93,7 @@ def test_no_figure_but_these(made):
 
 def test_arrays_of_the_runs(made):
     for run in RUNS:
-        terms = np.load(made / place(run) / "terms.npz")
+        terms = np.load(made / place(run) / "evaluation.npz")
         assert terms["diffusion"].shape == (2, 20)
         assert len((made / place(run) / "history.jsonl").read_text().splitlines()) == 3
         assert not list((made / place(run)).glob("checkpoint*"))

@@ -1,7 +1,7 @@
 """What Snakemake would do: only what a target needs, and again only what a change concerns."""
 
 import pytest
-from pipeline import RESULTS, ROOT, RUNS, SMALL, STUDY, name, place, planned
+from pipeline import RESULTS, ROOT, RUNS, SMALL, STUDY, name, place, planned, snakemake
 
 ALL_RUNS = sorted(map(name, RUNS))
 THIRD_SEEDS = sorted({name((*run[:-1], 3)) for run in RUNS})
@@ -86,6 +86,53 @@ def test_a_study_may_be_renamed_and_reordered(made, tmp_path):
     head, comparisons, rest = STUDY.partition("comparisons")
     (tmp_path / "renamed.yaml").write_text(f"# the same\n{comparisons}{rest}{head}")
     assert planned(made, f"--configfile={tmp_path}/renamed.yaml") == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("title: A", "files: elsewhere\ntitle: A"), ("log_every: 2", "log_every: 3")]
+)
+def test_where_files_lie_and_what_is_logged_retrain_nothing(made, tmp_path, old, new):
+    (tmp_path / "changed.yaml").write_text(STUDY.replace(old, new))
+    assert planned(made, f"--configfile={tmp_path}/changed.yaml") == {}
+
+
+def test_the_models_order_concerns_the_figures_that_compare_them(made, tmp_path):
+    changed = STUDY.replace("[VDMv-2, DiffEnc-2-nt, DiffEnc-2-1]", "[DiffEnc-2-1, DiffEnc-2-nt, VDMv-2]")
+    (tmp_path / "changed.yaml").write_text(changed)
+    jobs = planned(made, f"--configfile={tmp_path}/changed.yaml")
+    assert jobs["figure_of_group"] == ["curves/digits/fixed", "loss_per_t/digits/fixed", "samples/digits/fixed"]
+    assert not {"train", "evaluate", "figure_of_run"} & jobs.keys()
+
+
+def test_a_lost_table_is_made_again(made):
+    (lost := made / RESULTS / "tables/digits/seeds.html").rename(lost.with_suffix(".lost"))
+    try:
+        assert planned(made, SMALL)["table"] == ["digits/seeds"]
+    finally:
+        lost.with_suffix(".lost").rename(lost)
+
+
+@pytest.mark.parametrize(
+    "target", ["runs/digits/VDMv-2/fixed/seed7/evaluation.json", "figures/heatmaps/digits/VDMv-2/fixed/seed1.svg"]
+)
+def test_what_the_study_has_not_is_refused(clone, target):
+    ended = snakemake(clone, "--dry-run", SMALL, f"{RESULTS}/{target}")
+    assert ended.returncode != 0
+    assert "Traceback" not in ended.stdout
+    assert "has no run 'digits/VDMv-2/fixed/seed7'" in ended.stdout or "MissingRule" in ended.stdout
+
+
+def test_a_study_edited_while_it_runs(clone):
+    """Jobs that start after the edit read the study as it was planned."""
+    one = f"{RESULTS}/runs/digits/VDMv-2/fixed/seed2/evaluation.json"
+    study = clone / "small.yaml"
+    (clone / "edit.py").write_text(f"open('small.yaml', 'w').write({study.read_text().replace('0.01', '0.02')!r})")
+    prepare = clone / "workflow/rules/data.smk"
+    prepare.write_text(prepare.read_text().replace("> {log} 2>&1", "> {log} 2>&1 && python edit.py"))
+    ended = snakemake(clone, "--cores", "1", SMALL, one)
+    assert ended.returncode == 0, ended.stdout
+    assert "learning_rate: 0.02" in study.read_text()
+    assert "learning_rate: 0.01\n" in (clone / one).with_name("config.yaml").read_text()
 
 
 def test_the_paper(clone):

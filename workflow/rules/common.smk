@@ -1,9 +1,11 @@
 # What all stages share: the study, where results lie, and what makes up a target.
+import hashlib
 import os
 import sys
 
 from diffenc import results, show, versions
 from diffenc.errors import UserError
+from diffenc.files import write_file
 from diffenc.study import load_study
 
 
@@ -17,9 +19,20 @@ def study_file():
     return os.path.relpath(files[0])
 
 
+def frozen(study, source):
+    """A copy of the study's file that later edits do not reach: jobs that start next week read what was planned."""
+    content = open(source, "rb").read()
+    copy = f".snakemake/diffenc/{study.name}-{hashlib.sha256(content).hexdigest()[:12]}.yaml"
+    write_file(copy, content)
+    return copy
+
+
 try:
-    STUDY_FILE = study_file()
+    # a job's own Snakemake process takes over the copy that the first one made
+    STUDY_FILE = study_file() if workflow.is_main_process else os.getenv("DIFFENC_STUDY")
     STUDY = load_study(STUDY_FILE)
+    if workflow.is_main_process:
+        STUDY_FILE = frozen(STUDY, STUDY_FILE)
 except UserError as error:
     # one line, where a WorkflowError would add where in this file it was raised
     sys.exit(f"diffenc: error: {error}")
@@ -28,9 +41,12 @@ RESULTS = str(results.study_folder(STUDY))
 DATA = "results/data/{dataset}"
 RUN = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{schedule}}/seed{{seed}}"
 ENVIRONMENT = "../../envs/environment.yaml"
+NOTHING = "(?!)"
 os.environ.update(
-    # Every command reads the study from here: as a parameter of the rules, a renamed file would retrain everything.
+    # Every command reads the study and the place of original files from here: as a parameter of the rules, a renamed
+    # file would retrain everything.
     DIFFENC_STUDY=STUDY_FILE,
+    DIFFENC_FILES=STUDY.files,
     # The interpreter that runs Snakemake has diffenc, also where its environment was not activated.
     PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]),
 )
@@ -38,7 +54,7 @@ os.environ.update(
 
 wildcard_constraints:
     dataset="|".join(STUDY.datasets),
-    model="|".join({run.model for run in STUDY.training}),
+    model="|".join(STUDY.models),
     schedule="fixed|learned",
     seed=r"\d+",
 
@@ -59,7 +75,10 @@ def as_options(settings):
 
 def run_of(wildcards):
     """The run that the wildcards name."""
-    return STUDY.run("{0.dataset}/{0.model}/{0.schedule}/seed{0.seed}".format(wildcards))
+    try:
+        return STUDY.run("{0.dataset}/{0.model}/{0.schedule}/seed{0.seed}".format(wildcards))
+    except UserError as error:
+        sys.exit(f"diffenc: error: {error}")
 
 
 def files_of(runs, name):
@@ -74,31 +93,32 @@ def runs_on(dataset=None):
 
 def tables_of(dataset):
     """The study's tables for one data set."""
-    return [f"{RESULTS}/tables/{dataset}/{kind}.md" for kind in STUDY.tables]
+    stems = [f"{RESULTS}/tables/{dataset}/{kind}" for kind in STUDY.tables]
+    return [f"{stem}.{suffix}" for stem in stems for suffix in ("md", "html", "csv", "tex")]
 
 
 def figures_of(dataset):
     """The study's figures for one data set: of single runs, then of groups of models."""
     of_runs = [
-        f"{RESULTS}/figures/{kind}/{runs[0].path}.svg"
+        f"{RESULTS}/figures/{kind}/{runs[0].path}"
         for kind, figure in show.OF_A_RUN.items()
         if figure.asked_for in STUDY.figures
         for group in STUDY.groups(dataset).values()
         for runs in group.values()
-        if show.has_encoder(runs[0])
+        if show.has_encoder(runs[0].model)
     ]
     of_groups = [
-        f"{RESULTS}/figures/{kind}/{name}/{schedule}.svg"
+        f"{RESULTS}/figures/{kind}/{name}/{schedule}"
         for kind in show.OF_A_GROUP
         if kind in STUDY.figures
         for name, schedule in STUDY.groups(dataset)
     ]
-    return of_runs + of_groups
+    return [f"{stem}.{suffix}" for stem in of_runs + of_groups for suffix in ("svg", "png")]
 
 
 def inputs_of_group(wildcards):
     """The files of the runs that a comparing figure shows."""
-    group = STUDY.groups()[wildcards.dataset, wildcards.schedule]
+    group = STUDY.groups().get((wildcards.dataset, wildcards.schedule), {})
     return [str(file) for files in show.group_files(wildcards.figure, group, RESULTS).values() for file in files]
 
 

@@ -9,8 +9,7 @@ rule prepare:
     conda:
         ENVIRONMENT
     params:
-        files=STUDY.files,
         folder=folder_of("manifest"),
         version=versions.PREPARE,
     shell:
-        "python -m diffenc prepare {wildcards.dataset} --files {params.files:q} --out {params.folder}" " > {log} 2>&1"
+        'python -m diffenc prepare {wildcards.dataset} --files "$DIFFENC_FILES" --out {params.folder}' " > {log} 2>&1"

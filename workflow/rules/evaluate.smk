@@ -2,7 +2,8 @@
 rule evaluate:
     input:
         model=rules.train.output.model,
-        data=rules.prepare.output.manifest,
+        test=ancient(rules.prepare.output.test),
+        manifest=ancient(rules.prepare.output.manifest),
     output:
         summary=f"{RUN}/{results.EVALUATION}",
         per_image=f"{RUN}/{results.PER_IMAGE}",
@@ -14,7 +15,7 @@ rule evaluate:
         gpu=1,
     params:
         model=folder_of("model"),
-        data=folder_of("data"),
+        data=folder_of("manifest"),
         options=as_options(STUDY.evaluation),
         version=versions.EVALUATE,
     shell:
@@ -25,7 +26,8 @@ rule evaluate:
 rule sample:
     input:
         model=rules.train.output.model,
-        data=rules.prepare.output.manifest,
+        test=ancient(rules.prepare.output.test),
+        manifest=ancient(rules.prepare.output.manifest),
     output:
         f"{RUN}/{results.SAMPLES}",
     log:
@@ -36,7 +38,7 @@ rule sample:
         gpu=1,
     params:
         model=folder_of("model"),
-        data=folder_of("data"),
+        data=folder_of("manifest"),
         options=as_options(STUDY.samples),
         version=versions.SAMPLE,
     shell:
@@ -47,7 +49,8 @@ rule sample:
 rule encode:
     input:
         model=rules.train.output.model,
-        data=rules.prepare.output.manifest,
+        test=ancient(rules.prepare.output.test),
+        manifest=ancient(rules.prepare.output.manifest),
     output:
         f"{RUN}/{results.ENCODINGS}",
     log:
@@ -58,7 +61,7 @@ rule encode:
         gpu=1,
     params:
         model=folder_of("model"),
-        data=folder_of("data"),
+        data=folder_of("manifest"),
         version=versions.SAMPLE,
     shell:
         "python -m diffenc encode --model {params.model} --data {params.data}"

@@ -24,6 +24,7 @@ rule figure_of_run:
         f"{OF_RUN}.log",
     wildcard_constraints:
         figure="|".join(show.OF_A_RUN),
+        model="|".join(name for name in STUDY.models if show.has_encoder(name)) or NOTHING,
     conda:
         ENVIRONMENT
     params:
@@ -55,6 +56,7 @@ use rule figure_of_run as figure_of_group with:
         ENVIRONMENT
     params:
         of="{dataset}/{schedule}",
+        order=STUDY.models,
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
         caption=lambda wildcards: show.FIGURE_CAPTIONS[wildcards.figure],
         version=versions.SHOW,
