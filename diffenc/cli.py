@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     commands_ = top.add_subparsers(required=True, metavar="COMMAND")
     _prepare(commands_)
     _train(commands_)
+    _status(commands_)
     _evaluate(commands_)
     _sample(commands_)
     _encode(commands_)
@@ -100,6 +101,11 @@ def _train(parsers: Parsers) -> None:
     one.add_argument(
         "--checkpoint-steps", type=_positive, help="checkpoint at every multiple of this many steps, too"
     )
+
+
+def _status(parsers: Parsers) -> None:
+    one = _add(parsers, "status", commands.status, "Show how far each run of a study is, wherever it trains.")
+    one.add_argument("study", type=Path, help="the study's YAML file")
 
 
 def _evaluate(parsers: Parsers) -> None:

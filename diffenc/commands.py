@@ -43,6 +43,13 @@ def train(options: Namespace) -> None:
     trainer.run(options.checkpoint_steps, 60 * options.checkpoint_minutes)
 
 
+def status(options: Namespace) -> None:
+    """How far a study's runs are."""
+    from diffenc import progress
+
+    print(progress.table(load_study(options.study)))
+
+
 def evaluate(options: Namespace) -> None:
     """A model's terms on the test set: a summary, and every image's terms beside it."""
     from diffenc import data, sample

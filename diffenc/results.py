@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TERMS = ("total", "diffusion", "latent", "reconstruction")
 
+MODEL = "model.safetensors"
+CONFIG = "config.yaml"
 HISTORY = "history.jsonl"
 EVALUATION = "evaluation.json"
 PER_IMAGE = "evaluation.npz"

@@ -1,10 +1,12 @@
 """The noise schedule gamma(t) = -log SNR(t): linear, with fixed or with learned end points."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
 
-class Schedule(nn.Module):
+class Schedule(nn.Module, ABC):
     """gamma(t) = gamma_0 + gamma' t for t in [0, 1]."""
 
     def ends(self) -> tuple[Tensor, Tensor]:
@@ -17,9 +19,9 @@ class Schedule(nn.Module):
         gamma_0, slope = self.line()
         return gamma_0 + slope * t
 
+    @abstractmethod
     def line(self) -> tuple[Tensor, Tensor]:
         """(gamma_0, gamma'), both ()."""
-        raise NotImplementedError
 
 
 class FixedSchedule(Schedule):

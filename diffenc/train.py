@@ -24,9 +24,10 @@ from diffenc.files import write_file
 from diffenc.history import LiveHistory, as_text, last_step, plain
 from diffenc.interruption import Stopped, StopSignal, locked
 from diffenc.noise import Purpose
-from diffenc.results import HISTORY
+from diffenc.progress import Progress
+from diffenc.results import HISTORY, MODEL
 from diffenc.study import Run, Training
-from diffenc.weights import MODEL, save_model, trained
+from diffenc.weights import save_model, trained
 from diffenc.zoo import model_config
 
 
@@ -137,6 +138,7 @@ class Trainer:
         self.state = TrainingState(self.model, average, self.optimizer)
         self.checkpoints = Checkpoints(out, self.config)
         self.history = LiveHistory(out / PARTIAL_HISTORY)
+        self.progress = Progress(out, training.steps, device)
         self.bad_step = torch.tensor(-1, device=device)
 
     def run(self, checkpoint_steps: int | None, checkpoint_seconds: float) -> None:
@@ -153,8 +155,10 @@ class Trainer:
                 return
             self.checkpoints.restore(self.state)
             self.history.write(self.state.history)
+            self._note("training")
             self._loop(checkpoint_steps, checkpoint_seconds, stop)
             self._publish()
+            self._note("done")
 
     def _loop(self, checkpoint_steps: int | None, checkpoint_seconds: float, stop: StopSignal) -> None:
         saved, logged = time.monotonic(), (time.monotonic(), self.state.step)
@@ -165,6 +169,7 @@ class Trainer:
             self.state.step += 1
             step = self.state.step
             bar.update()
+            self.progress.note(step, self._last_line())
             if step % self.training.log_every == 0 or step == self.training.steps:
                 line = self._log(logged)
                 logged = (time.monotonic(), step)
@@ -176,8 +181,15 @@ class Trainer:
                 self._save()
                 saved = time.monotonic()
             if stop.received:
+                self._note("stopped")
                 raise Stopped(stop.received, step)
         bar.close()
+
+    def _last_line(self) -> dict[str, Any] | None:
+        return self.state.history[-1] if self.state.history else None
+
+    def _note(self, state: str) -> None:
+        self.progress.write(state, self.state.step, self._last_line())
 
     def _step(self, step: int) -> None:
         batch = self.feed(step)

@@ -13,8 +13,7 @@ from diffenc.assembly import build
 from diffenc.diffusion import Diffusion
 from diffenc.errors import UserError
 from diffenc.files import write_atomically, write_file
-
-MODEL, CONFIG = "model.safetensors", "config.yaml"
+from diffenc.results import CONFIG, MODEL
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:

@@ -49,7 +49,7 @@ def same_weights(a, b):
 def published(folder):
     """Whether the results are all that is left."""
     left = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    return left == {"config.yaml", "history.jsonl", "model.safetensors"}
+    return left == {"config.yaml", "history.jsonl", "model.safetensors", "progress.json"}
 
 
 def history(folder):

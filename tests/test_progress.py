@@ -1,0 +1,87 @@
+"""What `diffenc status` knows of runs, from their files alone."""
+
+import json
+import time
+
+import pytest
+import yaml
+from test_checkpoint import RUN
+from test_train import CPU, Trainer, train
+
+from diffenc import data, progress
+from diffenc.cli import main
+from diffenc.study import Training
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    data.prepare("digits", folder, folder)
+    return folder
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_after(step, out, digits):
+    """The run as a kill after that step leaves it."""
+
+    def note(self, done, line):
+        self.write("training", done, line)
+        if done == step:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(progress.Progress, "note", note)
+        with pytest.raises(Killed):
+            train(digits, out, checkpoint_steps=2)
+
+
+def test_time_and_attempts_add_up_over_restarts(digits, tmp_path):
+    killed_after(5, tmp_path, digits)
+    first = progress.read(tmp_path)
+    assert (first["state"], first["step"], first["attempts"]) == ("training", 5, 1)
+    train(digits, tmp_path)
+    second = progress.read(tmp_path)
+    assert (second["state"], second["step"], second["steps"], second["attempts"]) == ("done", 6, 6, 2)
+    assert second["device_seconds"] >= first["device_seconds"]
+    assert second["peak_bytes"] >= first["peak_bytes"] > 50e6
+    last = json.loads((tmp_path / "history.jsonl").read_text().splitlines()[-1])
+    assert second["bpd"] == last["total"]
+
+
+def test_a_run_trained_anew_counts_anew(digits, tmp_path):
+    train(digits, tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    train(digits, tmp_path)
+    assert progress.read(tmp_path)["attempts"] == 1
+
+
+def test_states(digits, tmp_path):
+    now = time.time()
+    assert progress.state_of(tmp_path, now) == "waiting"
+    killed_after(3, tmp_path, digits)
+    assert progress.state_of(tmp_path, now) == "training"
+    assert progress.state_of(tmp_path, now + 61) == "lost"
+    Trainer(RUN, Training(steps=6), "test", digits, tmp_path, CPU)._note("stopped")
+    assert progress.state_of(tmp_path, now + 61) == "stopped"
+    (tmp_path / "progress.json").write_text('{"state": "trai')
+    assert progress.state_of(tmp_path, now) == "waiting"
+    train(digits, tmp_path)
+    assert progress.state_of(tmp_path, now) == "trained"
+    (tmp_path / "evaluation.json").touch()
+    assert progress.state_of(tmp_path, now) == "evaluated"
+
+
+def test_a_studys_table(digits, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    group = {"dataset": "digits", "models": ["VDMv-2"], "seeds": [1, 2], "training": {"steps": 6}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({"name": "small", "title": "Small", "runs": [group]}))
+    killed_after(4, tmp_path / "results/small/runs/digits/VDMv-2/fixed/seed1", digits)
+    capsys.readouterr()
+    main(["status", "study.yaml"])
+    _, _, first, second = capsys.readouterr().out.splitlines()
+    assert first.split()[:5] == ["digits/VDMv-2/fixed/seed1", "training", "4", "/", "6"]
+    assert "cpu" in first
+    assert second.split() == ["digits/VDMv-2/fixed/seed2", "waiting"]
