@@ -241,8 +241,7 @@ class Trainer:
         self.checkpoints.save(self.state)
 
     def _publish(self) -> None:
-        """Final files first, then the checkpoints go: a kill in between loses nothing, and forcing a finished run
-        retrains it."""
+        """Final files first, then the checkpoints go: with one left, forcing a finished run would train nothing."""
         self._check()
         write_file(self.out / HISTORY, as_text(self.state.history))
         names = self.state.names
