@@ -78,7 +78,7 @@ def read(folder: Path) -> dict[str, Any]:
         content = json.loads((folder / PROGRESS).read_text())
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+    return content if isinstance(content, dict) and "state" in content else {}
 
 
 def state_of(folder: Path, now: float) -> str:

@@ -55,11 +55,14 @@ def trained(folder: Path, config: dict[str, Any]) -> bool:
     """Whether the folder holds the finished run of this configuration.
 
     Raises:
-        UserError: it holds another one's, which training would overwrite.
+        UserError: it holds another one's, which training would overwrite, or a damaged one.
     """
     if not (folder / MODEL).exists() or not (folder / CONFIG).exists():
         return False
-    _, theirs = load_model(folder)
+    try:
+        _, theirs = load_model(folder)
+    except UserError as error:
+        raise UserError(f"{str(error).partition('; ')[0]}; delete {folder} to train this run again")
     if difference := first_difference(theirs, config):
         raise UserError(
             f"{folder}: holds the results of another configuration: {difference};"

@@ -243,6 +243,13 @@ def test_checkpoint_of_another_configuration(refused, old, new, message):
     assert error.endswith("delete interrupted to train this run from the start\n")
 
 
+def test_training_over_a_model_cut_short(refused):
+    os.truncate("trained/model.safetensors", 1000)
+    error = refused([*TRAIN, "trained"])
+    assert "error: trained/model.safetensors: is damaged or truncated" in error
+    assert error.endswith("; delete trained to train this run again\n")
+
+
 @pytest.mark.parametrize("command", [EVALUATE, SAMPLE, ENCODE])
 def test_model_cut_short(refused, command):
     os.truncate("trained/model.safetensors", 1000)
