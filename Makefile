@@ -8,7 +8,7 @@ FASHION_MNIST_CACHE := .cache/fashion-mnist
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-only lint lock clean fashion-mnist
+.PHONY: help env demo test test-only test-slurm slurm lint lock clean fashion-mnist
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s'|'
@@ -31,10 +31,18 @@ demo: env  ## the whole chain on scikit-learn's digits, report included; about f
 	@cat results/demo/tables/digits/components.md
 	@echo "tables: results/demo/tables/digits, figures: results/demo/figures, report: results/demo/report.zip"
 
-test: env fashion-mnist test-only  ## all tests
+test: env fashion-mnist test-only  ## all tests, but for those that need a cluster
 
 test-only: env
-	python -m pytest
+	python -m pytest --ignore tests/slurm
+
+test-slurm: env slurm  ## studies on a SLURM cluster that is started on this machine for them; needs root
+	python -m pytest tests/slurm
+
+# SLURM with its accounting, started by the tests alone: no service of the system is enabled
+slurm:
+	@command -v slurmctld slurmd slurmdbd munged mariadbd > /dev/null || (apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurm-wlm slurmdbd munge mariadb-server > /dev/null)
 
 lint: env  ## ruff, snakefmt, snakemake --lint
 	ruff check .

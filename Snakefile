@@ -9,6 +9,23 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/cluster.smk"
+
+
+# Light, or in need of a network: with a cluster's profile these run where Snakemake runs, the others are jobs.
+localrules:
+    all,
+    prepare,
+    collect,
+    collect_dataset,
+    compare,
+    compare_dataset,
+    table,
+    figure_of_run,
+    figure_of_group,
+    tables,
+    figures,
+    report,
 
 
 rule all:

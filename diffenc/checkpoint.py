@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from diffenc.errors import UserError
+from diffenc.processes import Processes
 from diffenc.weights import first_difference, load_tensors, save_tensors
 
 PARTIAL_HISTORY = "checkpoint.history.jsonl"
@@ -47,6 +48,17 @@ class TrainingState:
             }
         self.sums.copy_(tensors["sums"])
         self.step, self.history = step, history
+
+    def copy_from_first(self, processes: Processes) -> None:
+        """Take over the first process's state, on all others."""
+        self.step, self.history = processes.from_first((self.step, self.history))
+        if self.step and not processes.first:
+            for parameter in self.parameters:
+                like = parameter.detach()
+                zeros = (torch.zeros((), device=like.device), torch.zeros_like(like), torch.zeros_like(like))
+                self.optimizer.state[parameter] = dict(zip(_MOMENTS, zeros, strict=True))
+        if self.step:
+            processes.copy_from_first(self.tensors().values())
 
 
 class Checkpoints:

@@ -10,7 +10,8 @@ from typing import NoReturn
 from diffenc import commands
 from diffenc.catalog import DATASETS
 from diffenc.errors import UserError
-from diffenc.interruption import Stopped
+from diffenc.interruption import Ended
+from diffenc.launch import is_worker
 from diffenc.show import OF_A_GROUP, OF_A_RUN, TABLE_CAPTIONS
 from diffenc.study import Evaluation, Samples
 
@@ -28,17 +29,26 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a user's mistake is one line on stderr and exit status 2."""
     options = parser().parse_args(arguments)
+    # what each of several processes runs again
+    options.arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         options.command(options)
     except UserError as error:
-        print(f"diffenc: error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except Stopped as stopped:
-        print(f"diffenc: {stopped}", file=sys.stderr)
-        sys.exit(stopped.status)
+        _exit(2, f"error: {error}")
+    except Ended as ended:
+        _exit(ended.status, str(ended))
     except KeyboardInterrupt:
-        print("diffenc: interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+        _exit(130, "interrupted; run the same command again to go on")
+
+
+def _exit(status: int, said: str) -> NoReturn:
+    if said:
+        print(f"diffenc: {said}", file=sys.stderr)
+    if is_worker():  # taking its connections down would wait for processes that may be gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -96,10 +106,12 @@ def _train(parsers: Parsers) -> None:
     _study(one)
     one.add_argument("--run", required=True, help="such as digits/VDMv-2/fixed/seed1")
     _computing(one)
+    _processes(one)
     one.add_argument("--out", type=Path, required=True, help="the run's folder")
-    one.add_argument("--checkpoint-minutes", type=_minutes, default=10.0, help="(default: 10)")
+    one.add_argument("--checkpoint-minutes", type=_minutes, help="(default: the study's)")
+    one.add_argument("--checkpoint-steps", type=_positive, help="also at every multiple (default: the study's)")
     one.add_argument(
-        "--checkpoint-steps", type=_positive, help="checkpoint at every multiple of this many steps, too"
+        "--again", action="store_true", help="train a finished run anew (default: if $DIFFENC_AGAIN names it)"
     )
 
 
@@ -112,6 +124,7 @@ def _evaluate(parsers: Parsers) -> None:
     one = _add(parsers, "evaluate", commands.evaluate, "Measure a model on the test set, in bits per dimension.")
     _model(one)
     _computing(one)
+    _processes(one)
     defaults = Evaluation()
     one.add_argument("--passes", type=int, default=defaults.passes)
     one.add_argument("--seed", type=int, default=defaults.seed)
@@ -125,6 +138,7 @@ def _sample(parsers: Parsers) -> None:
     one = _add(parsers, "sample", commands.sample, "Draw ancestral samples from a model.")
     _model(one)
     _computing(one)
+    _processes(one)
     defaults = Samples()
     one.add_argument("--count", type=int, default=defaults.count)
     one.add_argument("--steps", type=int, default=defaults.steps, help="T")
@@ -189,7 +203,14 @@ def _computing(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="auto", help="(default: a GPU if there is one)"
     )
-    one.add_argument("--threads", type=_positive, help="CPU threads (default: all)")
+    one.add_argument("--threads", type=_positive, help="CPU threads of a process (default: all that there are)")
+
+
+def _processes(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--processes", type=_positive, default=1, help="that share the work in all, each on its own GPU (default: 1)"
+    )
+    one.add_argument("--nodes", type=_positive, default=1, help="of a SLURM job, to start them on (default: 1)")
 
 
 def _model(one: argparse.ArgumentParser) -> None:

@@ -1,6 +1,8 @@
 """What each command does: options in, files out."""
 
 import json
+import os
+import signal
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable
@@ -9,16 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from diffenc import results, show
+from diffenc import results, show, slurm
 from diffenc.catalog import DATASETS
+from diffenc.computing import device, launched, shared
 from diffenc.errors import UserError
 from diffenc.files import write_file
+from diffenc.interruption import Ended, Stopped
 from diffenc.study import Evaluation, Samples, Strict, Study, explain, load_study
 
 if TYPE_CHECKING:
-    import torch
-
     from diffenc.diffusion import Diffusion
+    from diffenc.processes import Processes
 
 Command = Callable[[Namespace], None]
 Settings = TypeVar("Settings", bound=Strict)
@@ -31,16 +34,55 @@ def prepare(options: Namespace) -> None:
     data.prepare(options.dataset, options.out, options.files)
 
 
-def train(options: Namespace) -> None:
+@shared
+def train(options: Namespace, processes: "Processes") -> None:
     """One run, from its last checkpoint if it has one."""
-    from diffenc.train import Trainer
-
     study = load_study(options.study)
     run = study.run(options.run)
+    training = study.training[run]
     _check_data(options, run.dataset)
-    trainer = Trainer(run, study.training[run], study.name, options.data, options.out, _device(options))
-    _make_ready(options.out)
-    trainer.run(options.checkpoint_steps, 60 * options.checkpoint_minutes)
+    _check_batch(training.batch, max(options.processes, processes.size))
+    if _trained_by_others(options):
+        return
+    from diffenc.train import Trainer
+
+    out, where = options.out, (processes.device, processes)
+    trainer = Trainer(run, training, study.name, options.data, out, *where, tensorboard=study.tensorboard)
+    _make_ready(out)
+    minutes = study.checkpoints.minutes if options.checkpoint_minutes is None else options.checkpoint_minutes
+    again = options.again or options.run in os.environ.get("DIFFENC_AGAIN", "").split()
+    try:
+        trainer.run(options.checkpoint_steps or study.checkpoints.steps, 60 * minutes, again)
+    except Stopped as stopped:
+        if processes.first and stopped.asked_by is signal.SIGUSR1:
+            slurm.requeue()
+        raise
+
+
+def _check_batch(batch: int, processes: int) -> None:
+    if batch % processes:
+        raise UserError(
+            f"--processes {processes}: the run's training.batch of {batch} cannot be shared equally by them;"
+            " ask for a number that divides it"
+        )
+
+
+def _trained_by_others(options: Namespace) -> bool:
+    if options.processes > 1:
+        _make_ready(options.out)
+    try:
+        return launched(options)
+    except Ended as ended:
+        # a signal that came while the last files were written: without this, Snakemake would delete them
+        if ended.status > 128 and _is_done(options.out):
+            return True
+        raise
+
+
+def _is_done(folder: Path) -> bool:
+    from diffenc import progress
+
+    return progress.read(folder).get("state") == "done" and (folder / results.MODEL).exists()
 
 
 def status(options: Namespace) -> None:
@@ -50,7 +92,8 @@ def status(options: Namespace) -> None:
     print(progress.table(load_study(options.study)))
 
 
-def evaluate(options: Namespace) -> None:
+@shared
+def evaluate(options: Namespace, processes: "Processes") -> None:
     """A model's terms on the test set: a summary, and every image's terms beside it."""
     from diffenc import data, sample
     from diffenc.assembly import parameters
@@ -73,7 +116,11 @@ def evaluate(options: Namespace) -> None:
             " take more, or --protocol full"
         )
     _make_ready(options.out.parent)
-    terms = evaluate(model, images, settings, batch, _device(options))
+    if launched(options):
+        return
+    terms = evaluate(model, images, settings, batch, processes.device, processes)
+    if terms is None:
+        return
     gamma_0, gamma_1 = (gamma.item() for gamma in model.schedule.ends())
     summary = {
         **identity,
@@ -96,7 +143,8 @@ def _say(summary: dict[str, Any]) -> None:
         print(f"{name:15s} {term['mean']:.4f}{error} bits per dimension")
 
 
-def sample(options: Namespace) -> None:
+@shared
+def sample(options: Namespace, processes: "Processes") -> None:
     """Ancestral samples."""
     from diffenc import data
     from diffenc.sample import draw_samples, save_arrays
@@ -104,9 +152,14 @@ def sample(options: Namespace) -> None:
     settings = _settings(Samples, count=options.count, steps=options.steps, seed=options.seed)
     model, _ = _load(options)
     shape = tuple(data.manifest(options.data)["shape"])
+    if settings.count < (count := max(options.processes, processes.size)):
+        raise UserError(f"--processes {count}: are more than the --count of {settings.count} samples; ask for fewer")
     _make_ready(options.out.parent)
-    samples = draw_samples(model, shape, settings, _device(options))
-    save_arrays(options.out, {"samples": samples, "levels": model.levels})
+    if launched(options):
+        return
+    samples = draw_samples(model, shape, settings, processes.device, processes)
+    if samples is not None:
+        save_arrays(options.out, {"samples": samples, "levels": model.levels})
 
 
 def encode(options: Namespace) -> None:
@@ -117,7 +170,7 @@ def encode(options: Namespace) -> None:
     model, _ = _load(options)
     images = data.load(options.data, "test")
     _make_ready(options.out.parent)
-    save_arrays(options.out, encodings(model, images, _device(options)))
+    save_arrays(options.out, encodings(model, images, device(options)))
 
 
 def collect(options: Namespace) -> None:
@@ -185,19 +238,6 @@ def _make_ready(folder: Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise UserError(f"--out: {folder} cannot be written to ({error.strerror}); name another folder")
-
-
-def _device(options: Namespace) -> "torch.device":
-    import torch
-
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "--device cuda: torch sees no GPU here; use --device cpu, or check the driver with nvidia-smi"
-        )
-    name = "cuda" if options.device != "cpu" and torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def _load(options: Namespace) -> tuple["Diffusion", dict[str, Any]]:

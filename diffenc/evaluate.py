@@ -15,6 +15,7 @@ from torch import Tensor
 from diffenc import noise
 from diffenc.diffusion import Diffusion, Terms, bits_per_dimension, low_discrepancy
 from diffenc.noise import Purpose
+from diffenc.processes import Processes
 from diffenc.results import TERMS
 from diffenc.study import Evaluation
 
@@ -50,8 +51,13 @@ def draw_as_authors(seed: int, repeat: int, indices: Tensor, shape: tuple[int, .
 
 @torch.no_grad()
 def evaluate(
-    model: Diffusion, images: np.ndarray, settings: Evaluation, batch: int, device: torch.device
-) -> dict[str, np.ndarray]:
+    model: Diffusion,
+    images: np.ndarray,
+    settings: Evaluation,
+    batch: int,
+    device: torch.device,
+    processes: Processes | None = None,
+) -> dict[str, np.ndarray] | None:
     """Every image's terms in every pass.
 
     Args:
@@ -60,33 +66,41 @@ def evaluate(
         settings: passes, seed, protocol, and how many images.
         batch: images at a time. It changes no result but under the authors' protocol, where it must be theirs.
         device: where to compute.
+        processes: those that share the batches; the batches stay what they are, and so do the results.
 
     Returns:
-        `t`, `reconstruction`, `latent`, `diffusion`: (passes, N) float32, the terms in bits per dimension.
+        `t`, `reconstruction`, `latent`, `diffusion`: (passes, N) float32, the terms in bits per dimension. None in
+        processes other than the first.
     """
     exact_float32()
+    processes = processes or Processes(device)
     images = images[: settings.images]
     authors = settings.protocol == "authors"
     count = len(images) // batch * batch if authors else len(images)
-    passes = [
-        _one_pass(model.to(device), images[:count], batch, draw_as_authors if authors else draw, settings.seed, p)
-        for p in range(settings.passes)
-    ]
-    return {name: np.stack([one[name] for one in passes]) for name in passes[0]}
+    model, draw_noise = model.to(device), draw_as_authors if authors else draw
+    work = [(p, start) for p in range(settings.passes) for start in range(0, count, batch)]
+    terms = {
+        (p, start): _terms(model, images[start : min(start + batch, count)], start, draw_noise, settings.seed, p)
+        for p, start in processes.dealt(work)
+    }
+    gathered = processes.gather(terms)
+    if not processes.first:
+        return None
+    found = {key: values for part in gathered for key, values in part.items()}
+    all_of_them = np.concatenate([found[key] for key in work], axis=1).reshape(1 + len(Terms._fields), -1, count)
+    return dict(zip(("t", *Terms._fields), all_of_them, strict=True))
 
 
-def _one_pass(
-    model: Diffusion, images: np.ndarray, batch: int, draw: Callable[..., Any], seed: int, repeat: int
-) -> dict[str, np.ndarray]:
-    device, parts = model.schedule.line()[0].device, []
-    dimensions = images[0].size
-    for start in range(0, len(images), batch):
-        chunk = torch.from_numpy(np.array(images[start : start + batch])).to(device)
-        indices = torch.arange(start, start + len(chunk), device=device)
-        t, eps_0, eps_t = draw(seed, repeat, indices, chunk.shape[1:])
-        terms = model.loss_terms(chunk, t, eps_0, eps_t)
-        parts.append(torch.stack([t, *(bits_per_dimension(term, dimensions) for term in terms)]).cpu())
-    return dict(zip(("t", *Terms._fields), torch.cat(parts, dim=1).numpy(), strict=True))
+def _terms(
+    model: Diffusion, images: np.ndarray, start: int, draw: Callable[..., Any], seed: int, repeat: int
+) -> np.ndarray:
+    """t and the three terms of images `start`, `start` + 1, ...: (4, B)."""
+    device = model.schedule.line()[0].device
+    chunk = torch.from_numpy(np.array(images)).to(device)
+    indices = torch.arange(start, start + len(chunk), device=device)
+    t, eps_0, eps_t = draw(seed, repeat, indices, chunk.shape[1:])
+    terms = model.loss_terms(chunk, t, eps_0, eps_t)
+    return torch.stack([t, *(bits_per_dimension(term, images[0].size) for term in terms)]).cpu().numpy()
 
 
 def summarise(terms: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -12,16 +12,27 @@ from types import FrameType
 from diffenc.errors import UserError
 
 LOCK = ".lock"
+# the exit status of a process that another one left alone (EX_UNAVAILABLE): the reason is with that one
+LOST = 69
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
-class Stopped(Exception):
+class Ended(Exception):
+    """This process ends, with that exit status; it says nothing if another one has said why."""
+
+    def __init__(self, status: int, said: str = "") -> None:
+        super().__init__(said)
+        self.status = status
+
+
+class Stopped(Ended):
     """The run was asked to stop, and did, with its checkpoint written."""
 
     def __init__(self, asked_by: signal.Signals, step: int) -> None:
-        super().__init__(f"stopped by {asked_by.name} after step {step}, checkpoint written; run again to go on")
         # what a shell reports for a death by that signal: to SLURM and to Snakemake the job did not succeed
-        self.status = 128 + asked_by
+        said = f"stopped by {asked_by.name} after step {step}, checkpoint written; run again to go on"
+        super().__init__(128 + asked_by, said)
+        self.asked_by = asked_by
 
 
 class StopSignal:

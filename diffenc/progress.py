@@ -20,30 +20,45 @@ PROGRESS = "progress.json"
 EVERY = 10.0
 # after so many seconds without a sign of life a run counts as lost
 SILENT = 60.0
+HOURS = "device-hours"
 
 
 class Progress:
-    """Keeps a run's progress.json; time and attempts add up over all its restarts."""
+    """Keeps a run's progress.json: where it is, and what each of its attempts did, over all restarts."""
 
-    def __init__(self, folder: Path, steps: int, device: "torch.device") -> None:
-        self.path, self.steps, self.device = folder / PROGRESS, steps, device
+    def __init__(self, folder: Path, steps: int, device: "torch.device", processes: int) -> None:
+        self.path, self.steps, self.device, self.processes = folder / PROGRESS, steps, device, processes
         before = read(folder)
         if before.get("state") == "done":  # it is trained anew
             before = {}
-        self.attempts = before.get("attempts", 0) + 1
-        self.seconds = before.get("device_seconds", 0.0)
+        self.attempts: list[dict[str, Any]] = before.get("attempts", [])
         self.peak = before.get("peak_bytes", 0)
-        self.since = self.written = time.monotonic()
+
+    def begin(self, step: int) -> None:
+        """A new attempt goes on from `step`."""
+        self.started = self.written = time.monotonic()
+        self.attempts.append(
+            {
+                "first": step,
+                "last": step,
+                "seconds": 0.0,
+                "processes": self.processes,
+                "host": socket.gethostname(),
+                "process": os.getpid(),
+                "slurm_job": os.environ.get("SLURM_JOB_ID"),
+                "ended": None,
+            }
+        )
 
     def note(self, step: int, line: dict[str, Any] | None) -> None:
         """The run is after `step`, `line` is its history's last; written every few seconds."""
         if time.monotonic() - self.written > EVERY:
             self.write("training", step, line)
 
-    def write(self, state: str, step: int, line: dict[str, Any] | None) -> None:
-        """Write now. States: training, stopped, done."""
-        now = time.monotonic()
-        self.seconds, self.since, self.written = self.seconds + now - self.since, now, now
+    def write(self, state: str, step: int, line: dict[str, Any] | None, ended: str | None = None) -> None:
+        """Write now. States: training, stopped, done; `ended` says by what the attempt was."""
+        self.written = time.monotonic()
+        self.attempts[-1] |= {"last": step, "seconds": round(self.written - self.started, 1), "ended": ended}
         self.peak = max(self.peak, self._peak())
         line = line or {}
         content = {
@@ -54,14 +69,27 @@ class Progress:
             "images_per_s": line.get("images_per_s"),
             "seconds_left": line.get("seconds_left"),
             "device": self.device.type,
-            "device_seconds": round(self.seconds, 1),
             "peak_bytes": self.peak,
-            "attempts": self.attempts,
-            "process": os.getpid(),
-            "host": socket.gethostname(),
             "time": round(time.time(), 1),
+            "attempts": self.attempts,
         }
         write_file(self.path, json.dumps(content) + "\n")
+
+    def cost(self) -> dict[str, Any]:
+        """What the run took, over all its attempts: `results.Cost`."""
+        return {
+            "device": self._device_name(),
+            "device_hours": round(device_hours(self.attempts), 4),
+            "peak_gib": round(self.peak / 2**30, 3),
+            "attempts": len(self.attempts),
+        }
+
+    def _device_name(self) -> str:
+        if self.device.type == "cuda":
+            import torch
+
+            return torch.cuda.get_device_name(self.device)
+        return self.device.type
 
     def _peak(self) -> int:
         """Bytes: of the GPU's memory, or of this process's."""
@@ -70,6 +98,11 @@ class Progress:
 
             return torch.cuda.max_memory_allocated(self.device)
         return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def device_hours(attempts: list[dict[str, Any]]) -> float:
+    """Hours of all devices together."""
+    return sum(attempt["seconds"] * attempt["processes"] for attempt in attempts) / 3600
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -108,8 +141,8 @@ def table(study: Study) -> str:
                 "images/s": found.get("images_per_s"),
                 "left": left,
                 "training bpd": found.get("bpd"),
-                "hours": f"{found['device_seconds'] / 3600:.2f} {found['device']}" if found else "",
-                "attempts": found.get("attempts"),
+                HOURS: f"{device_hours(found['attempts']):.2f} {found['device']}" if found else "",
+                "attempts": len(found["attempts"]) if found else None,
             }
         )
     return tabulate(rows, headers="keys", floatfmt=".3f", intfmt=",")

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
@@ -20,6 +20,8 @@ TERMS = ("total", "diffusion", "latent", "reconstruction")
 MODEL = "model.safetensors"
 CONFIG = "config.yaml"
 HISTORY = "history.jsonl"
+COST = "cost.json"
+TRAINED = (HISTORY, COST, CONFIG, MODEL)
 EVALUATION = "evaluation.json"
 PER_IMAGE = "evaluation.npz"
 ENCODINGS = "encodings.npz"
@@ -35,6 +37,7 @@ PROVENANCE = ("release", "images", "passes", "protocol")
 RUN_COLUMNS = (
     *("dataset", "release", "model", "schedule", "seed", "term", "bpd", "mc_se", "images", "passes"),
     *("protocol", "steps", "parameters", "gamma_0", "gamma_1"),
+    *("device", "device_hours", "peak_gib", "attempts"),
 )
 TEST_COLUMNS = (
     *("dataset", "schedule", "lower", "than", "term", "n_lower", "n_than", "mean_lower", "mean_than"),
@@ -44,6 +47,9 @@ TEST_COLUMNS = (
 
 class _Record(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
+
+
+Record = TypeVar("Record", bound=_Record)
 
 
 class Term(_Record):
@@ -93,6 +99,15 @@ class Evaluated(_Record):
     loss_per_t: list[TimeBin]
 
 
+class Cost(_Record):
+    """What a training took, over all its restarts: hours of all its devices, and the most memory in one of them."""
+
+    device: str
+    device_hours: FiniteFloat
+    peak_gib: FiniteFloat
+    attempts: int
+
+
 def study_folder(study: Study) -> Path:
     """Where a study's results lie, below the working directory."""
     return Path("results") / study.name
@@ -114,9 +129,21 @@ def read_evaluation(path: Path) -> Evaluated:
     Raises:
         UserError: the file is missing or damaged.
     """
+    return _read_record(Evaluated, path)
+
+
+def read_cost(path: Path) -> Cost:
+    """Read one cost.json; raises UserError as `read_evaluation` does."""
+    if not path.is_file():
+        # not by --force: that would train again
+        raise UserError(f"{path}: is missing; `snakemake {path} --cores 1` and the study's --configfile give it back")
+    return _read_record(Cost, path)
+
+
+def _read_record(kind: type[Record], path: Path) -> Record:
     content = _json(path, _read(path))
     try:
-        return Evaluated.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         raise UserError(f"{path}: is damaged, {explain(error)}; {make(path)}")
 
@@ -164,9 +191,10 @@ def collect(study: Study, folder: Path) -> "DataFrame":
                 raise UserError(
                     f"{path}: is of another run: {key} is {getattr(found, key)!r}, the study says {value!r}; {remedy}"
                 )
+        cost = read_cost(path.with_name(COST)).model_dump()
         for term in TERMS:
             bpd = getattr(found.bpd, term)
-            values = found.model_dump() | {"term": term, "bpd": bpd.mean, "mc_se": bpd.mc_se}
+            values = found.model_dump() | cost | {"term": term, "bpd": bpd.mean, "mc_se": bpd.mc_se}
             rows.append({column: values[column] for column in RUN_COLUMNS})
     runs = pd.DataFrame(rows).astype({"mc_se": float})
     check_runs(study, runs)

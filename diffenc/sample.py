@@ -11,6 +11,7 @@ from diffenc.diffusion import Diffusion
 from diffenc.evaluate import exact_float32
 from diffenc.files import write_atomically
 from diffenc.noise import Purpose
+from diffenc.processes import Processes
 from diffenc.results import ENCODING_TIMES, HEATMAP_TIMES
 from diffenc.study import Samples
 
@@ -18,15 +19,26 @@ ENCODED_IMAGES = 8
 
 
 @torch.no_grad()
-def draw_samples(model: Diffusion, shape: tuple[int, ...], settings: Samples, device: torch.device) -> np.ndarray:
-    """(count, C, H, W) uint8 in `steps` ancestral steps; the noise depends on (seed, step, position) alone."""
+def draw_samples(
+    model: Diffusion,
+    shape: tuple[int, ...],
+    settings: Samples,
+    device: torch.device,
+    processes: Processes | None = None,
+) -> np.ndarray | None:
+    """(count, C, H, W) uint8 in `steps` ancestral steps; the noise depends on (seed, step, position) alone.
+
+    Several processes draw a part each, and the first one gets them all; the others get None.
+    """
     exact_float32()
-    positions = torch.arange(settings.count, device=device)
+    processes = processes or Processes(device)
+    positions = torch.arange(settings.count, device=device)[processes.part(settings.count)]
 
     def step_noise(i: int) -> Tensor:
         return noise.normal(noise.keys(noise.stream(settings.seed, Purpose.SAMPLE, i), positions), shape)
 
-    return model.to(device).sample(settings.steps, step_noise).cpu().numpy()
+    drawn = processes.gather(model.to(device).sample(settings.steps, step_noise).cpu().numpy())
+    return np.concatenate(drawn) if processes.first else None
 
 
 @torch.no_grad()

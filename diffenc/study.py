@@ -60,6 +60,20 @@ class Samples(Strict):
     seed: Seed = 0
 
 
+class Devices(NamedTuple):
+    """On how much a run trains: GPUs in all, and the nodes that they are in. It changes results by rounding only."""
+
+    gpus: int
+    nodes: int
+
+
+class Saving(Strict):
+    """How often a training writes a checkpoint: by time, and at every multiple of so many steps."""
+
+    minutes: Annotated[float, Field(ge=0)] = 10
+    steps: Positive | None = None
+
+
 class RunGroup(Strict):
     """Runs that differ by model and seed only."""
 
@@ -68,6 +82,16 @@ class RunGroup(Strict):
     schedule: Schedule = "fixed"
     seeds: Annotated[list[Seed], Field(min_length=1)]
     training: Training
+    gpus: Positive = 1
+    nodes: Positive = 1
+
+    @model_validator(mode="after")
+    def _shared(self) -> "RunGroup":
+        if self.gpus % self.nodes:
+            raise ValueError(f"gpus: {self.gpus} in all cannot be shared equally by {self.nodes} nodes")
+        if self.training.batch % self.gpus:
+            raise ValueError(f"training.batch: {self.training.batch} cannot be shared equally by {self.gpus} gpus")
+        return self
 
     @model_validator(mode="after")
     def _known(self) -> "RunGroup":
@@ -114,6 +138,13 @@ class Study(Strict):
     samples: Samples = Samples()
     tables: list[Table] = ["components", "seeds", "comparisons"]
     figures: list[Figure] = ["heatmaps", "encodings", "samples", "curves", "loss_per_t"]
+    checkpoints: Saving = Saving()
+    tensorboard: bool = False
+
+    @property
+    def devices(self) -> dict[Run, Devices]:
+        """On how much each run trains."""
+        return {run: Devices(group.gpus, group.nodes) for group in self.runs for run in _runs(group)}
 
     @property
     def training(self) -> dict[Run, Training]:

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from diffenc.results import EVALUATION, HISTORY, run_folder
+from diffenc.results import COST, EVALUATION, HISTORY, run_folder
 from diffenc.study import Training, parse_study
 
 BASE = {"VDMv-2": 2.64, "DiffEnc-2-1": 2.62, "DiffEnc-2-nt": 2.70}
@@ -67,12 +67,16 @@ def history(run, steps=20, every=50):
     return "\n".join(lines) + "\n"
 
 
+COSTS = {"device": "NVIDIA H100 80GB HBM3", "device_hours": 0.0, "peak_gib": 12.5, "attempts": 3}
+
+
 def write_results(study, folder):
-    """Every run's evaluation.json and history.jsonl below `folder`, as results/STUDY has them."""
+    """Every run's evaluation.json, cost.json and history.jsonl below `folder`, as results/STUDY has them."""
     for run in study.training:
         place = run_folder(folder, run)
         place.mkdir(parents=True)
         (place / EVALUATION).write_text(json.dumps(evaluation(run)))
+        (place / COST).write_text(json.dumps(COSTS | {"device_hours": 0.5 * run.seed}))
         (place / HISTORY).write_text(history(run))
     return folder
 

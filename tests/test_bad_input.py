@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_up import evaluation
+from made_up import COSTS, evaluation
 
 from diffenc import train
 from diffenc.cli import main
@@ -336,6 +336,7 @@ def test_damaged_evaluation(refused):
         path = run_folder(study_folder(study), run) / "evaluation.json"
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(evaluation(run, passes=2, steps=4, training=study.training[run].results())))
+        path.with_name("cost.json").write_text(json.dumps(COSTS))
     collect = ["collect", "--study", "study.yaml", "--out", "results/small/runs.csv"]
     main(collect)
     text = path.read_text()

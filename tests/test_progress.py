@@ -41,21 +41,25 @@ def killed_after(step, out, digits):
 def test_time_and_attempts_add_up_over_restarts(digits, tmp_path):
     killed_after(5, tmp_path, digits)
     first = progress.read(tmp_path)
-    assert (first["state"], first["step"], first["attempts"]) == ("training", 5, 1)
+    assert (first["state"], first["step"]) == ("training", 5)
     train(digits, tmp_path)
     second = progress.read(tmp_path)
-    assert (second["state"], second["step"], second["steps"], second["attempts"]) == ("done", 6, 6, 2)
-    assert second["device_seconds"] >= first["device_seconds"]
+    assert (second["state"], second["step"], second["steps"]) == ("done", 6, 6)
+    assert [(a["first"], a["last"], a["ended"]) for a in second["attempts"]] == [(0, 5, None), (4, 6, "done")]
+    assert second["attempts"][0] == first["attempts"][0]
     assert second["peak_bytes"] >= first["peak_bytes"] > 50e6
+    cost = json.loads((tmp_path / "cost.json").read_text())
+    seconds = sum(attempt["seconds"] for attempt in second["attempts"])
+    assert cost["device_hours"] == pytest.approx(seconds / 3600, abs=2e-4)
+    assert (cost["device"], cost["attempts"]) == ("cpu", 2)
     last = json.loads((tmp_path / "history.jsonl").read_text().splitlines()[-1])
     assert second["bpd"] == last["total"]
 
 
 def test_a_run_trained_anew_counts_anew(digits, tmp_path):
     train(digits, tmp_path)
-    (tmp_path / "model.safetensors").unlink()
-    train(digits, tmp_path)
-    assert progress.read(tmp_path)["attempts"] == 1
+    train(digits, tmp_path, again=True)
+    assert len(progress.read(tmp_path)["attempts"]) == 1
 
 
 def test_states(digits, tmp_path):
@@ -64,7 +68,9 @@ def test_states(digits, tmp_path):
     killed_after(3, tmp_path, digits)
     assert progress.state_of(tmp_path, now) == "training"
     assert progress.state_of(tmp_path, now + 61) == "lost"
-    Trainer(RUN, Training(steps=6), "test", digits, tmp_path, CPU)._note("stopped")
+    one = Trainer(RUN, Training(steps=6), "test", digits, tmp_path, CPU)
+    one.journal.begin(one.state)
+    one.journal.note("stopped", one.state, "SIGTERM")
     assert progress.state_of(tmp_path, now + 61) == "stopped"
     (tmp_path / "progress.json").write_text('{"state": "trai')
     assert progress.state_of(tmp_path, now) == "waiting"

@@ -30,10 +30,18 @@ def test_collect_gives_every_number_of_every_file(folder):
     for row in runs.to_dict("records"):
         path = folder / "runs" / row["dataset"] / row["model"] / row["schedule"] / f"seed{row['seed']}"
         written = json.loads((path / "evaluation.json").read_text())
+        written |= json.loads((path / "cost.json").read_text())
         bpd = written.pop("bpd")[row["term"]]
         assert row["bpd"] == bpd["mean"]
         assert row["mc_se"] == bpd["mc_se"]
         assert {key: row[key] for key in written if key in row} == {k: v for k, v in written.items() if k in row}
+
+
+def test_a_missing_cost_is_not_made_by_training_again(folder):
+    path = results.run_folder(folder, RUN) / results.COST
+    path.unlink()
+    with pytest.raises(UserError, match=r"cost\.json: is missing; `snakemake \S+cost\.json --cores 1`"):
+        results.collect(made_up.study(), folder)
 
 
 def test_runs_csv_keeps_every_digit_and_a_missing_standard_error(folder):

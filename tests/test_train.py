@@ -30,10 +30,10 @@ def digits(tmp_path_factory):
     return folder
 
 
-def train(digits, out, model="VDMv-2", seed=1, checkpoint_steps=None, schedule="fixed", **protocol):
+def train(digits, out, model="VDMv-2", seed=1, checkpoint_steps=None, schedule="fixed", again=False, **protocol):
     training = Training(**{"steps": 6, "batch": 8, "warmup": 2, "log_every": 2, "ema": 0.9} | protocol)
     trainer = Trainer(Run("digits", model, schedule, seed), training, "test", digits, out, CPU)
-    trainer.run(checkpoint_steps, 600)
+    trainer.run(checkpoint_steps, 600, again)
     return out
 
 
@@ -49,7 +49,7 @@ def same_weights(a, b):
 def published(folder):
     """Whether the results are all that is left."""
     left = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    return left == {"config.yaml", "history.jsonl", "model.safetensors", "progress.json"}
+    return left == {"config.yaml", "cost.json", "history.jsonl", "model.safetensors", "progress.json"}
 
 
 def history(folder):
@@ -160,8 +160,57 @@ def test_a_finished_run_is_not_trained_again(digits, tmp_path, capsys):
     with pytest.raises(UserError, match=r"holds the results of another configuration: seed was 1 and is now 2; name"):
         train(digits, tmp_path, seed=2)
     (out / "model.safetensors").unlink()
-    train(digits, tmp_path)
+    train(digits, tmp_path, again=True)
     assert (out / "model.safetensors").stat().st_mtime_ns > before
+    assert "trained already" not in capsys.readouterr().out
+
+
+def without_training(monkeypatch):
+    def step(self, step):
+        raise AssertionError("it trains")
+
+    monkeypatch.setattr(Trainer, "_step", step)
+
+
+def test_deleted_results_are_put_back_without_training(digits, tmp_path, monkeypatch, capsys):
+    """As Snakemake leaves a run that ended while Snakemake was not there."""
+    out = train(digits, tmp_path)
+    files = ("model.safetensors", "config.yaml", "history.jsonl", "cost.json")
+    before = {name: (out / name).read_bytes() for name in files}
+    for name in files:
+        (out / name).unlink()
+    without_training(monkeypatch)
+    train(digits, tmp_path)
+    assert "its results are put back" in capsys.readouterr().out
+    assert {name: (out / name).read_bytes() for name in files} == before
+
+
+def test_a_kill_while_results_are_published(digits, tmp_path, monkeypatch):
+    whole = train(digits, tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    for name in ("diffenc.finished.keep", "diffenc.checkpoint.Checkpoints.remove"):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, lambda *_: (_ for _ in ()).throw(Killed))
+            with pytest.raises(Killed):
+                train(digits, tmp_path / name, checkpoint_steps=4)
+        assert train(digits, tmp_path / name) == tmp_path / name
+        assert same_weights(tmp_path / name, whole)
+        assert published(tmp_path / name)
+        assert history(tmp_path / name) == history(whole)
+
+
+@pytest.mark.parametrize("fault", ["damaged", "another configuration"])
+def test_kept_results_that_are_not_this_runs_are_not_put_back(digits, tmp_path, fault, capsys):
+    out = train(digits, tmp_path / "run", steps=6 if fault == "damaged" else 7)
+    (out / "model.safetensors").unlink()
+    if fault == "damaged":
+        (out / ".trained/model.safetensors").write_bytes(b"no weights")
+    train(digits, out)
+    assert ("damaged" in capsys.readouterr().err) == (fault == "damaged")
+    assert same_weights(out, train(digits, tmp_path / "fresh"))
 
 
 def test_the_history_is_in_the_checkpoint(digits, tmp_path):

@@ -52,11 +52,49 @@ os.environ.update(
 )
 
 
+def files_of(runs, name):
+    """The file `name` of each run."""
+    return [f"{RESULTS}/runs/{run.path}/{name}" for run in runs]
+
+
+def forced_runs():
+    """The runs that --force, --forcerun or --forceall name: they alone are trained again although they are finished."""
+    given = workflow.dag_settings
+    forced = set(given.forcerun) | (set(given.targets) if given.forcetargets else set())
+    everything = given.forceall or "train" in forced
+    return [run for run in STUDY.training if everything or forced & set(trained_files([run]))]
+
+
+def trained_files(runs):
+    """What training writes for each run."""
+    return [file for name in results.TRAINED for file in files_of(runs, name)]
+
+
+if workflow.is_main_process and workflow.dag_settings:
+    os.environ.update(DIFFENC_AGAIN=" ".join(run.path for run in forced_runs()))
+
+
 wildcard_constraints:
     dataset="|".join(STUDY.datasets),
     model="|".join(STUDY.models),
     schedule="fixed|learned",
     seed=r"\d+",
+
+
+def devices_of(wildcards):
+    """On how much the run trains, and is evaluated and sampled."""
+    return STUDY.devices[run_of(wildcards)]
+
+
+# GPUs and nodes of a run. On several nodes one task each starts that node's processes, and `mpi` tells SLURM's executor
+# plugin that the command calls srun itself.
+DEVICES = {
+    "gpu": lambda wildcards: devices_of(wildcards).gpus,
+    "nodes": lambda wildcards: devices_of(wildcards).nodes,
+    "tasks": lambda wildcards: devices_of(wildcards).nodes,
+    "tasks_per_gpu": 0,
+    "mpi": lambda wildcards: "srun" if devices_of(wildcards).nodes > 1 else None,
+}
 
 
 def folder_of(name):
@@ -79,11 +117,6 @@ def run_of(wildcards):
         return STUDY.run("{0.dataset}/{0.model}/{0.schedule}/seed{0.seed}".format(wildcards))
     except UserError as error:
         sys.exit(f"diffenc: error: {error}")
-
-
-def files_of(runs, name):
-    """The file `name` of each run."""
-    return [f"{RESULTS}/runs/{run.path}/{name}" for run in runs]
 
 
 def runs_on(dataset=None):

@@ -6,6 +6,7 @@ PART = f"{RESULTS}/tables/{{dataset}}"
 rule collect:
     input:
         files_of(runs_on(), results.EVALUATION),
+        files_of(runs_on(), results.COST),
     output:
         f"{RESULTS}/{results.RUNS}",
     log:
@@ -23,6 +24,7 @@ rule collect:
 use rule collect as collect_dataset with:
     input:
         lambda wildcards: files_of(runs_on(wildcards.dataset), results.EVALUATION),
+        lambda wildcards: files_of(runs_on(wildcards.dataset), results.COST),
     output:
         f"{PART}/{results.RUNS}",
     log:

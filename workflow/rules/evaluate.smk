@@ -12,15 +12,15 @@ rule evaluate:
     conda:
         ENVIRONMENT
     resources:
-        gpu=1,
+        **DEVICES,
     params:
         model=folder_of("model"),
         data=folder_of("manifest"),
         options=as_options(STUDY.evaluation),
         version=versions.EVALUATE,
     shell:
-        "python -m diffenc evaluate --model {params.model} --data {params.data} {params.options}"
-        " --threads {threads} --out {output.summary} > {log} 2>&1"
+        "exec python -m diffenc evaluate --model {params.model} --data {params.data} {params.options}"
+        " --threads {threads} --processes {resources.gpu} --nodes {resources.nodes} --out {output.summary} > {log} 2>&1"
 
 
 rule sample:
@@ -35,15 +35,15 @@ rule sample:
     conda:
         ENVIRONMENT
     resources:
-        gpu=1,
+        **DEVICES,
     params:
         model=folder_of("model"),
         data=folder_of("manifest"),
         options=as_options(STUDY.samples),
         version=versions.SAMPLE,
     shell:
-        "python -m diffenc sample --model {params.model} --data {params.data} {params.options}"
-        " --threads {threads} --out {output} > {log} 2>&1"
+        "exec python -m diffenc sample --model {params.model} --data {params.data} {params.options}"
+        " --threads {threads} --processes {resources.gpu} --nodes {resources.nodes} --out {output} > {log} 2>&1"
 
 
 rule encode:
@@ -64,5 +64,5 @@ rule encode:
         data=folder_of("manifest"),
         version=versions.SAMPLE,
     shell:
-        "python -m diffenc encode --model {params.model} --data {params.data}"
+        "exec python -m diffenc encode --model {params.model} --data {params.data}"
         " --threads {threads} --out {output} > {log} 2>&1"

@@ -5,15 +5,16 @@ rule train:
         # prepared again, the data are the same: another checksum is refused, and a new version is a parameter
         **{name: ancient(file) for name, file in rules.prepare.output.items()},
     output:
-        model=f"{RUN}/model.safetensors",
-        config=f"{RUN}/config.yaml",
+        model=f"{RUN}/{results.MODEL}",
+        config=f"{RUN}/{results.CONFIG}",
         history=f"{RUN}/{results.HISTORY}",
+        cost=f"{RUN}/{results.COST}",
     log:
         f"{RUN}/train.log",
     conda:
         ENVIRONMENT
     resources:
-        gpu=1,
+        **DEVICES,
     params:
         run=lambda wildcards: run_of(wildcards).path,
         protocol=lambda wildcards: STUDY.training[run_of(wildcards)].results(),
@@ -21,5 +22,5 @@ rule train:
         folder=folder_of("model"),
         version=[versions.PREPARE, versions.TRAIN],
     shell:
-        "python -m diffenc train --run {params.run} --data {params.data} --out {params.folder}"
-        " --threads {threads} > {log} 2>&1"
+        "exec python -m diffenc train --run {params.run} --data {params.data} --out {params.folder}"
+        " --threads {threads} --processes {resources.gpu} --nodes {resources.nodes} > {log} 2>&1"

@@ -7,8 +7,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "workflow", "config", "envs")
+ROOT = Path(__file__).parents[1]
+PARTS = ("Snakefile", "workflow", "config", "envs", "slurm")
 
 STUDY = """\
 name: small
@@ -45,7 +45,10 @@ def check_out(folder):
     folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         source = ROOT / part
-        shutil.copytree(source, folder / part) if source.is_dir() else shutil.copy2(source, folder)
+        if source.is_symlink() or source.is_file():
+            shutil.copy2(source, folder, follow_symlinks=False)
+        else:
+            shutil.copytree(source, folder / part)
     (folder / "small.yaml").write_text(STUDY)
     return folder
 
@@ -72,3 +75,9 @@ def planned(folder, *arguments):
     counts.pop("total", None)
     assert Counter(counts) == Counter({rule: len(names) for rule, names in jobs.items()})
     return {rule: sorted(names) for rule, names in jobs.items()}
+
+
+def diffenc(folder, *arguments):
+    """What a command that succeeds prints."""
+    command = [sys.executable, "-m", "diffenc", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True).stdout

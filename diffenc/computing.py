@@ -1,0 +1,85 @@
+"""On what a command computes: its device and threads, and the processes that share its work."""
+
+import functools
+import os
+from argparse import Namespace
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from diffenc.errors import UserError
+from diffenc.launch import is_worker, launch
+
+if TYPE_CHECKING:
+    import torch
+
+    from diffenc.processes import Processes
+
+
+def shared(work: Callable[[Namespace, "Processes"], None]) -> Callable[[Namespace], None]:
+    """A command that several processes may share: each of them runs `work`, and so does the one that starts them.
+
+    That one checks what the user gave, so that a mistake is found before anything starts, and calls `launched`.
+    """
+
+    @functools.wraps(work)
+    def command(options: Namespace) -> None:
+        from diffenc.processes import Processes
+
+        with Processes.here(_kind(options)) as processes:
+            if not is_worker():
+                _check(options)
+            _set_threads(options)
+            work(options, processes)
+
+    return command
+
+
+def launched(options: Namespace) -> bool:
+    """Start the processes if that is asked for and this is none of them; whether the work is thereby done."""
+    if options.processes == 1 or is_worker():
+        return False
+    launch(options.arguments, options.processes, options.nodes)
+    return True
+
+
+def device(options: Namespace) -> "torch.device":
+    """Where a command computes that is not shared. Raises UserError if there is no such device."""
+    import torch
+
+    _set_threads(options)
+    return torch.device(_kind(options))
+
+
+def _kind(options: Namespace) -> str:
+    import torch
+
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "--device cuda: torch sees no GPU here; use --device cpu, or check the driver with nvidia-smi"
+        )
+    return "cuda" if options.device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def _set_threads(options: Namespace) -> None:
+    import torch
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    elif is_worker() and "OMP_NUM_THREADS" not in os.environ:  # the processes of this machine share its cores
+        torch.set_num_threads(max(1, torch.get_num_threads() // int(os.environ["LOCAL_WORLD_SIZE"])))
+
+
+def _check(options: Namespace) -> None:
+    import torch
+
+    here, rest = divmod(options.processes, options.nodes)
+    if rest:
+        raise UserError(
+            f"--processes {options.processes}: cannot be shared equally by {options.nodes} nodes;"
+            f" ask for a multiple of {options.nodes}"
+        )
+    if _kind(options) == "cuda" and here > torch.cuda.device_count():
+        raise UserError(
+            f"--processes {options.processes}: each needs a GPU of its own, torch sees {torch.cuda.device_count()}"
+            f" here for {here}; ask for fewer, or for --device cpu"
+        )

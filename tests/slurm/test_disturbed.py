@@ -1,0 +1,85 @@
+"""What happens to jobs on a cluster, all of it in one study: the numbers stay those of the undisturbed one."""
+
+import itertools
+import os
+import signal
+
+import pipeline
+import pytest
+import yaml
+from cluster import NODES
+from user import job_of, progress, running, until
+
+RUNS = [("digits", "VDMv-2", "fixed", f"seed{seed}") for seed in (1, 2, 3, 4)]
+STEPS = 2500
+STUDY = {
+    "name": "disturbed",
+    "title": "A study on a bad day",
+    "runs": [
+        {
+            "dataset": "digits",
+            "models": ["VDMv-2"],
+            "seeds": [1, 2, 3, 4],
+            "training": {"steps": STEPS, "batch": 16, "learning_rate": 0.002, "ema": 0.98, "log_every": 50},
+        }
+    ],
+    "checkpoints": {"steps": 200},
+    "evaluation": {"passes": 1, "images": 50},
+    "tables": ["seeds"],
+    "figures": [],
+}
+COMMAND = ("--configfile=disturbed.yaml",)
+
+
+def place(run):
+    """The run's folder in a checkout."""
+    return "results/disturbed/runs/" + "/".join(run)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The study made in peace, on this machine without the cluster."""
+    folder = pipeline.check_out(tmp_path_factory.mktemp("undisturbed") / "checkout")
+    (folder / "disturbed.yaml").write_text(yaml.safe_dump(STUDY))
+    ended = pipeline.snakemake(folder, "--cores", "2", *COMMAND)
+    assert ended.returncode == 0, ended.stdout
+    return folder
+
+
+def test_nothing_is_lost(cluster, checkout, undisturbed):
+    (checkout / "disturbed.yaml").write_text(yaml.safe_dump(STUDY))
+    with running(checkout, "--profile", "slurm", *COMMAND) as main:
+        for run in RUNS:
+            until(lambda run=run: progress(checkout, place(run)).get("step", 0) > 50)
+        for node in NODES:
+            cluster.restart_node(node)
+        jobs = [job_of(cluster, run) for run in RUNS]
+        cluster.run("scontrol", "requeue", jobs[0])
+        os.kill(progress(checkout, place(RUNS[1]))["attempts"][-1]["process"], signal.SIGKILL)
+        cluster.run("scancel", jobs[2])
+        # the fourth is left to its time limit
+        until(lambda: all(len(progress(checkout, place(run)).get("attempts", [])) > 1 for run in RUNS), 400)
+        # all of this Snakemake saw to by itself; now it is killed, and its jobs go on without it
+        main.process.kill()
+        main.process.wait()
+    pipeline.snakemake(checkout, "--unlock", "--profile", "slurm", *COMMAND)
+    with running(checkout, "--profile", "slurm", *COMMAND) as main:
+        assert main.wait(900) == 0, main.said()
+    _check(checkout, undisturbed)
+
+
+def _check(checkout, undisturbed):
+    for run in RUNS:
+        ours, theirs = checkout / place(run), undisturbed / place(run)
+        assert (ours / "model.safetensors").read_bytes() == (theirs / "model.safetensors").read_bytes(), run
+        assert (ours / "evaluation.json").read_bytes() == (theirs / "evaluation.json").read_bytes(), run
+        attempts = progress(checkout, place(run))["attempts"]
+        assert attempts[0]["first"] == 0
+        assert attempts[-1]["last"] == STEPS
+        for before, after in itertools.pairwise(attempts):
+            # no step is trained twice but after kill -9, and then those since the last checkpoint
+            lost = before["last"] - after["first"]
+            assert lost == 0 if before["ended"] else lost <= STUDY["checkpoints"]["steps"]
+    ended = [attempt["ended"] for run in RUNS for attempt in progress(checkout, place(run))["attempts"]]
+    assert ended.count(None) == 1  # the one that was killed
+    assert ended.count("SIGUSR1") >= 1

@@ -1,0 +1,79 @@
+"""The demo study, shortened, on the cluster: the numbers of one machine, and a job and a GPU for each training."""
+
+import csv
+import zipfile
+from datetime import datetime
+
+import pipeline
+import yaml
+from cluster import GPUS
+from user import running
+
+STEPS = 60
+# what a machine or a moment decides, not the study
+VARYING = {"device_hours", "peak_gib", "attempts"}
+
+
+def shortened_demo(folder):
+    """config/demo.yaml with fewer steps, for a quick test."""
+    path = folder / "config/demo.yaml"
+    study = yaml.safe_load(path.read_text())
+    for group in study["runs"]:
+        group["training"]["steps"] = STEPS
+    path.write_text(yaml.safe_dump(study))
+    return len([seed for group in study["runs"] for _ in group["models"] for seed in group["seeds"]])
+
+
+def rows(path):
+    """A table without the columns that vary."""
+    return [{k: v for k, v in row.items() if k not in VARYING} for row in csv.DictReader(path.open())]
+
+
+def at_a_time(jobs):
+    """The most GPUs in use at any moment."""
+    changes = [(moment, change) for start, end in jobs for moment, change in ((start, 1), (end, -1))]
+    in_use = most = 0
+    for _, change in sorted(changes):
+        in_use += change
+        most = max(most, in_use)
+    return most
+
+
+def test_the_demo_on_the_cluster_gives_the_same_numbers(cluster, checkout, tmp_path):
+    here = pipeline.check_out(tmp_path / "here")
+    runs, _ = (shortened_demo(folder) for folder in (here, checkout))
+    with running(checkout, "all", "report", "--profile", "slurm", "--configfile", "config/demo.yaml") as main:
+        ended = pipeline.snakemake(here, "--cores", "1", "all", "report")
+        assert ended.returncode == 0, ended.stdout
+        assert main.wait(900) == 0, main.said()
+    local, remote = here / "results/demo", checkout / "results/demo"
+    files = {path.relative_to(local) for path in local.rglob("*") if path.suffix in (".csv", ".md", ".tex")}
+    assert len(files) > 10
+    for file in files:
+        if file.suffix == ".csv":
+            assert rows(local / file) == rows(remote / file), file
+        else:
+            assert (local / file).read_text() == (remote / file).read_text(), file
+    for file in local.rglob("model.safetensors"):
+        assert file.read_bytes() == (remote / file.relative_to(local)).read_bytes()
+    figures = {path.relative_to(local) for path in local.rglob("*.svg")}
+    assert figures
+    assert figures == {path.relative_to(remote) for path in remote.rglob("*.svg")}
+    with zipfile.ZipFile(remote / "report.zip") as report:
+        assert report.testzip() is None
+    _check_jobs(cluster, runs)
+
+
+def _check_jobs(cluster, runs):
+    lines = cluster.run(
+        *("sacct", "--allocations", "--noheader", "--parsable2", "--format=Start,End,AllocTRES,Comment,State")
+    ).splitlines()
+    jobs = [line.split("|") for line in lines]
+    jobs = [job for job in jobs if "_wildcards_digits_" in job[3]]
+    assert {job[4] for job in jobs} == {"COMPLETED"}
+    # sacct's seconds: a job that starts in the second in which another ended comes after it
+    times = [tuple(datetime.fromisoformat(moment) for moment in job[:2]) for job in jobs]
+    trained = [job for job in jobs if job[3].startswith("rule_train_")]
+    assert len(trained) == len({job[3] for job in trained}) == runs
+    assert all("gres/gpu=1" in job[2] for job in jobs)
+    assert 1 < at_a_time(times) <= GPUS

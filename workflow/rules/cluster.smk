@@ -1,0 +1,71 @@
+# What a SLURM cluster does to jobs, where Snakemake and its executor plugin leave a gap. Each has its test in
+# tests/slurm.
+import asyncio
+import re
+import signal
+import subprocess
+import time
+
+if not workflow.is_main_process:
+    # SLURM's warning before a time limit reaches all of a job's processes: it is meant for the training alone, which
+    # handles it; Snakemake would die of it and take the training along.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def queued():
+    """The user's jobs that wait, run, or will run again: {job: (name, folder, comment)}."""
+    ended = subprocess.run(["squeue", "--noheader", "--me", "--format=%i|%j|%Z|%k"], capture_output=True, text=True)
+    lines = (line.split("|", 3) for line in ended.stdout.splitlines())
+    return {job: tuple(rest) for job, *rest in lines}
+
+
+def with_plain_states(query):
+    """The plugin's query for its jobs' states, with two kinds of answer that it would wait on for ever in plain words.
+
+    sacct writes "CANCELLED by 1000"; and a preempted job, or one whose node failed, may or may not be queued again.
+    """
+
+    async def states(command, logger):
+        found, seconds = await query(command, logger)
+        if found:
+            found = {job: state.split()[0] for job, state in found.items() if state}
+            in_doubt = {job for job, state in found.items() if state in ("PREEMPTED", "NODE_FAIL")}
+            if in_doubt:
+                alive = await asyncio.to_thread(queued)
+                found |= dict.fromkeys(in_doubt - alive.keys(), "CANCELLED")
+        return found, seconds
+
+    return states
+
+
+def left_running(plugin):
+    """SLURM's jobs for what is to be made now, of a Snakemake that was killed: a living one would hold the lock."""
+    name = re.compile(f"{re.escape(STUDY.name)}_[0-9a-f-]{{36}}")
+    wanted = {
+        f"rule_{job.name}_wildcards_{plugin.utils.get_job_wildcards(job)}" for job in workflow.dag.needrun_jobs()
+    }
+    return [
+        job
+        for job, (its_name, folder, comment) in queued().items()
+        if name.fullmatch(its_name) and folder == os.getcwd() and comment in wanted
+    ]
+
+
+def stop(jobs):
+    """Cancel SLURM's jobs and wait until they are gone; a training writes its checkpoint first."""
+    logger.warning(f"Stopping SLURM jobs {', '.join(jobs)}, left by a Snakemake that was killed.")
+    subprocess.run(["scancel", *jobs], check=True)
+    while queued().keys() & set(jobs):
+        time.sleep(2)
+
+
+onstart:
+    if workflow.executor_plugin.name == "slurm":
+        import snakemake_executor_plugin_slurm as plugin
+
+        plugin.query_job_status = with_plain_states(plugin.query_job_status)
+        # the jobs' name: people see in the queue what it is about, and we which are ours
+        executor = workflow.scheduler._executor
+        executor.run_uuid = f"{STUDY.name}_{executor.run_uuid}"
+        if orphans := left_running(plugin):
+            stop(orphans)
