@@ -15,6 +15,7 @@ include: "workflow/rules/cluster.smk"
 # Light, or in need of a network: with a cluster's profile these run where Snakemake runs, the others are jobs.
 localrules:
     all,
+    datasets,
     prepare,
     collect,
     collect_dataset,

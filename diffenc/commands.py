@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable
@@ -54,8 +53,8 @@ def train(options: Namespace, processes: "Processes") -> None:
     try:
         trainer.run(options.checkpoint_steps or study.checkpoints.steps, 60 * minutes, again)
     except Stopped as stopped:
-        if processes.first and stopped.asked_by is signal.SIGUSR1:
-            slurm.requeue()
+        if processes.first:
+            slurm.requeue_if_it_was_not_cancelled(stopped.asked_by)
         raise
 
 

@@ -2,10 +2,12 @@
 
 import functools
 import os
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from diffenc import gpus
 from diffenc.errors import UserError
 from diffenc.launch import is_worker, launch
 
@@ -25,9 +27,9 @@ def shared(work: Callable[[Namespace, "Processes"], None]) -> Callable[[Namespac
     def command(options: Namespace) -> None:
         from diffenc.processes import Processes
 
-        with Processes.here(_kind(options)) as processes:
-            if not is_worker():
-                _check(options)
+        if not is_worker():
+            _check(options)
+        with Processes.here(_device(options)) as processes:
             _set_threads(options)
             work(options, processes)
 
@@ -38,16 +40,29 @@ def launched(options: Namespace) -> bool:
     """Start the processes if that is asked for and this is none of them; whether the work is thereby done."""
     if options.processes == 1 or is_worker():
         return False
+    if _kind(options) == "cuda":
+        names = gpus.names()
+        taken = gpus.take(options.processes // options.nodes, names)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names[index] for index in taken)
     launch(options.arguments, options.processes, options.nodes)
     return True
 
 
 def device(options: Namespace) -> "torch.device":
     """Where a command computes that is not shared. Raises UserError if there is no such device."""
+    _set_threads(options)
+    return _device(options)
+
+
+def _device(options: Namespace) -> "torch.device":
     import torch
 
-    _set_threads(options)
-    return torch.device(_kind(options))
+    kind = _kind(options)
+    if kind == "cuda" and is_worker():
+        return torch.device(kind, int(os.environ["LOCAL_RANK"]))
+    if kind == "cuda" and getattr(options, "processes", 1) == 1:
+        return torch.device(kind, *gpus.take(1, gpus.names()))
+    return torch.device(kind)
 
 
 def _kind(options: Namespace) -> str:
@@ -78,7 +93,10 @@ def _check(options: Namespace) -> None:
             f"--processes {options.processes}: cannot be shared equally by {options.nodes} nodes;"
             f" ask for a multiple of {options.nodes}"
         )
-    if _kind(options) == "cuda" and here > torch.cuda.device_count():
+    kind = _kind(options)
+    if kind == "cpu" != options.device and os.environ.get("CUDA_VISIBLE_DEVICES"):
+        print("diffenc: warning: GPUs are allotted (CUDA_VISIBLE_DEVICES), but torch sees none", file=sys.stderr)
+    if kind == "cuda" and here > torch.cuda.device_count():
         raise UserError(
             f"--processes {options.processes}: each needs a GPU of its own, torch sees {torch.cuda.device_count()}"
             f" here for {here}; ask for fewer, or for --device cpu"

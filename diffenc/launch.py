@@ -46,7 +46,7 @@ def launch(arguments: Sequence[str], processes: int, nodes: int) -> None:
         Ended: they failed, or a signal stopped them; they have said why.
     """
     if nodes > 1 and NODE not in os.environ:
-        _become_srun(arguments, nodes)
+        _become_srun(arguments, processes // nodes, nodes)
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous.api import RendezvousError
@@ -97,17 +97,22 @@ def _ended(failures: Mapping[int, "ProcessFailure"], processes: int) -> Ended:
     return Ended(1 if cause.exitcode == LOST else cause.exitcode)
 
 
-def _become_srun(arguments: Sequence[str], nodes: int) -> NoReturn:
+def _become_srun(arguments: Sequence[str], on_each: int, nodes: int) -> NoReturn:
     """Start this command line on every node. srun passes on signals and the tasks' exit status."""
     if "SLURM_JOB_ID" not in os.environ or not shutil.which("srun"):
         raise UserError(
             f"--nodes {nodes}: there is no SLURM job here; run inside of one of {nodes} nodes, or start torchrun"
-            f" on each by hand: torchrun --nnodes {nodes} ... -m -- diffenc ..."
+            f" on each node by hand: torchrun --nnodes {nodes} ... -m diffenc ..."
         )
-    os.environ[NODE] = "1"
+    options = [f"--nodes={nodes}", f"--ntasks={nodes}", *SRUN]
+    if os.environ.get("CUDA_VISIBLE_DEVICES"):  # by itself a step may get one of a node's GPUs only
+        options.append(f"--gpus-per-node={on_each}")
+    # what the job asked for stands in variables that srun takes for options of the step
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("SLURM_") or name == "SLURM_JOB_ID"
+    }
     sys.stdout.flush()
-    command = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", *SRUN, sys.executable, "-m", "diffenc", *arguments]
-    os.execvp("srun", command)
+    os.execvpe("srun", ["srun", *options, sys.executable, "-m", "diffenc", *arguments], kept)
 
 
 def _meeting_point() -> tuple[str, str, bool]:

@@ -27,16 +27,15 @@ Item = TypeVar("Item")
 class Processes:
     """The group that this process belongs to. Entering its context joins it, leaving the context leaves it."""
 
-    def __init__(self, device: torch.device, rank: int = 0, size: int = 1, local_rank: int = 0) -> None:
-        self.device, self.rank, self.size, self.local_rank = device, rank, size, local_rank
+    def __init__(self, device: torch.device, rank: int = 0, size: int = 1) -> None:
+        self.device, self.rank, self.size = device, rank, size
 
     @classmethod
-    def here(cls, kind: str) -> "Processes":
-        """As the environment says, not yet joined; `kind` is "cpu" or "cuda", with a GPU for each process."""
+    def here(cls, device: torch.device) -> "Processes":
+        """As the environment says, not yet joined; each process computes on its own `device`."""
         if not is_worker():
-            return cls(torch.device(kind))
-        rank, size, local_rank = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-        return cls(torch.device(kind, local_rank) if kind == "cuda" else torch.device(kind), rank, size, local_rank)
+            return cls(device)
+        return cls(device, int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
 
     @property
     def first(self) -> bool:
@@ -44,10 +43,10 @@ class Processes:
         return self.rank == 0
 
     def __enter__(self) -> "Processes":
+        if self.device.index is not None:
+            torch.cuda.set_device(self.device)
         if self.size > 1:
             _stop_with_launcher()
-            if self.device.type == "cuda":
-                torch.cuda.set_device(self.device)
             backend = "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo"
             self._store, _, _ = next(dist.rendezvous("env://"))
             dist.init_process_group(backend, store=self._store, rank=self.rank, world_size=self.size)

@@ -1,6 +1,7 @@
 """A study: the YAML file that names runs, comparisons, tables and figures. Its only definition and check."""
 
 from collections import Counter
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -141,12 +142,12 @@ class Study(Strict):
     checkpoints: Saving = Saving()
     tensorboard: bool = False
 
-    @property
+    @cached_property
     def devices(self) -> dict[Run, Devices]:
         """On how much each run trains."""
         return {run: Devices(group.gpus, group.nodes) for group in self.runs for run in _runs(group)}
 
-    @property
+    @cached_property
     def training(self) -> dict[Run, Training]:
         """Every run with its training protocol, in the file's order."""
         return {run: group.training for group in self.runs for run in _runs(group)}

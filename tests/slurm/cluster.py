@@ -68,7 +68,7 @@ NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[n1]} CPUs=16 Real
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[n2]} CPUs=16 RealMemory=200000 Gres=gpu:h100:2
 PartitionName=gpu Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
 PartitionName=preemptible Nodes=n1,n2 MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=20
-PartitionName=scavenge Nodes=n1,n2 MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=CANCEL GraceTime=20
+PartitionName=scavenge Nodes=n1,n2 MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=CANCEL
 """
 GRES_CONF = """\
 NodeName=n1 Name=gpu Type=h100 File=/dev/zero
@@ -150,15 +150,16 @@ class Cluster:
         lines = self.run("squeue", "--noheader", f"--states={states}", "--format=%i|%T|%k").splitlines()
         return {job: (state, comment) for job, state, comment in (line.split("|", 2) for line in lines)}
 
-    def restart_node(self, node: str) -> None:
-        """Kill a node's slurmd and start it again; its jobs do not notice."""
-        self.daemons[f"slurmd-{node}"].kill()
-        self.daemons[f"slurmd-{node}"].wait()
-        time.sleep(5)
-        self._start_node(node)
-        # slurmctld asks a node that is back for its jobs
-        self._until(node, lambda: self.run("sinfo", "-h", "-n", node, "-o", "%t").strip().startswith(("mix", "idle")))
-        time.sleep(5)
+    def restart_nodes(self) -> None:
+        """Kill every node's slurmd and start it again; their jobs do not notice."""
+        for node in NODES:
+            self.daemons[f"slurmd-{node}"].kill()
+            self.daemons[f"slurmd-{node}"].wait()
+        time.sleep(3)
+        for node in NODES:
+            self._start_node(node)
+        self._until("the nodes", lambda: "down" not in self.run("sinfo", "-h", "-o", "%T"))
+        time.sleep(3)  # slurmctld asks them for their jobs
 
     def _start_node(self, node: str) -> None:
         self._daemon(f"slurmd-{node}", "slurmd", "-D", "-N", node)

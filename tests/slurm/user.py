@@ -1,6 +1,7 @@
 """A user on the test cluster: the checkout, its profiles with the site's five lines, Snakemake in the background."""
 
 import contextlib
+import itertools
 import json
 import re
 import signal
@@ -95,6 +96,18 @@ def progress(folder, run):
         return json.loads((folder / run / "progress.json").read_text())
     except (OSError, ValueError):
         return {}
+
+
+def trained_twice(attempts, at_most_after_kill=0):
+    """How many steps a run's attempts trained more than once; after a kill some are, since the last checkpoint."""
+    assert attempts[0]["first"] == 0
+    assert attempts[-1]["ended"] == "done"
+    twice = 0
+    for before, after in itertools.pairwise(attempts):
+        lost = before["last"] - after["first"]
+        assert 0 <= lost <= (0 if before["ended"] else at_most_after_kill)
+        twice += lost
+    return twice
 
 
 def job_of(cluster, run, states="RUNNING"):

@@ -136,7 +136,7 @@ def test_a_forced_seed_is_trained_again_to_the_same_numbers(copy):
     ended = snakemake(copy, "--cores", "2", SMALL, f"--forcerun={model}", evaluation)
     assert ended.returncode == 0, ended.stdout
     changed = {path for path, time in before.items() if path.stat().st_mtime_ns != time}
-    assert {path.parent for path in changed} == {copy / place(run)}
+    assert {path.parent for path in changed} == {copy / place(run), copy / place(run) / ".trained"}
     assert copy / model in changed
     assert copy / evaluation in changed
     assert (copy / evaluation).read_text() == said

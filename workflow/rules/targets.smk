@@ -1,4 +1,9 @@
-# Names for parts of the study: `snakemake tables`, `figures`, `report`, or a data set such as `cifar10`.
+# Names for parts of the study: `snakemake datasets`, `tables`, `figures`, `report`, or a data set such as `cifar10`.
+rule datasets:
+    input:
+        [f"{DATA.format(dataset=name)}/manifest.json" for name in STUDY.datasets],
+
+
 rule tables:
     input:
         [table for name in STUDY.datasets for table in tables_of(name)],
