@@ -1,5 +1,6 @@
 """A run's checkpoints: all that it needs to go on as if it had never stopped; atomic, and checked when read."""
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from diffenc.errors import UserError
 from diffenc.processes import Processes
-from diffenc.weights import first_difference, load_tensors, save_tensors
+from diffenc.weights import first_difference, load_metadata, load_tensors, save_tensors
 
 PARTIAL_HISTORY = "checkpoint.history.jsonl"
 KEPT = 2
@@ -111,6 +112,13 @@ class Checkpoints:
         """Delete them all: the run is done."""
         for path in self.paths():
             path.unlink(missing_ok=True)
+
+    def remove_own(self) -> None:
+        """Delete those of this configuration; another one's are not this run's to delete."""
+        for path in self.paths():
+            with contextlib.suppress(UserError):
+                if json.loads(load_metadata(path).get("config", "null")) == self.config:
+                    path.unlink(missing_ok=True)
 
     def _check(self, path: Path, config: dict[str, Any]) -> None:
         if difference := first_difference(config, self.config):

@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import time
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -49,13 +50,21 @@ def train(options: Namespace, processes: "Processes") -> None:
     trainer = Trainer(run, training, study.name, options.data, out, *where, tensorboard=study.tensorboard)
     _make_ready(out)
     minutes = study.checkpoints.minutes if options.checkpoint_minutes is None else options.checkpoint_minutes
-    again = options.again or options.run in os.environ.get("DIFFENC_AGAIN", "").split()
+    again = options.again or _is_forced(options)
     try:
         trainer.run(options.checkpoint_steps or study.checkpoints.steps, 60 * minutes, again)
     except Stopped as stopped:
         if processes.first:
             slurm.requeue_if_it_was_not_cancelled(stopped.asked_by)
         raise
+
+
+def _is_forced(options: Namespace) -> bool:
+    """Whether $DIFFENC_AGAIN, a time and names of runs, has this run, and it was not trained since."""
+    from diffenc import finished
+
+    since, *runs = os.environ.get("DIFFENC_AGAIN", "0").split()
+    return options.run in runs and not finished.kept_since(options.out, float(since))
 
 
 def _check_batch(batch: int, processes: int) -> None:
@@ -69,19 +78,21 @@ def _check_batch(batch: int, processes: int) -> None:
 def _trained_by_others(options: Namespace) -> bool:
     if options.processes > 1:
         _make_ready(options.out)
+    start = time.time()
     try:
         return launched(options)
     except Ended as ended:
         # a signal that came while the last files were written: without this, Snakemake would delete them
-        if ended.status > 128 and _is_done(options.out):
+        if ended.status > 128 and _is_done(options.out, start):
             return True
         raise
 
 
-def _is_done(folder: Path) -> bool:
+def _is_done(folder: Path, since: float) -> bool:
     from diffenc import progress
 
-    return progress.read(folder).get("state") == "done" and (folder / results.MODEL).exists()
+    found = progress.read(folder)
+    return bool(found) and found["state"] == "done" and found["time"] > since and (folder / results.MODEL).exists()
 
 
 def status(options: Namespace) -> None:

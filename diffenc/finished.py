@@ -4,6 +4,7 @@ Snakemake deletes a rule's outputs before it makes them anew, also when it has m
 them: it was killed and the job went on, or the node failed in the job's last second.
 """
 
+import contextlib
 import os
 import shutil
 import sys
@@ -11,25 +12,38 @@ from pathlib import Path
 from typing import Any
 
 from diffenc.errors import UserError
-from diffenc.results import TRAINED
+from diffenc.results import MODEL, TRAINED
 from diffenc.weights import first_difference, load_model
 
 KEPT = ".trained"
 
 
 def keep(folder: Path) -> None:
-    """Give the results of a run their second names; as links they take no space."""
-    discard(folder)
+    """Give the results of a run their second names; the weights, as a link, take no space.
+
+    Raises:
+        UserError: they cannot be written.
+    """
     staged = folder / f"{KEPT}.partial"
     shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir()
-    for name in TRAINED:
-        _link(folder / name, staged / name)
-    os.replace(staged, folder / KEPT)
+    try:
+        staged.mkdir()
+        for name in TRAINED:
+            _copy(folder / name, staged / name)
+        discard(folder)
+        os.replace(staged, folder / KEPT)
+    except OSError as error:
+        raise UserError(f"{folder / KEPT}: cannot be written ({error.strerror or error}); free space, then run again")
+
+
+def kept_since(folder: Path, moment: float) -> bool:
+    """Whether the run was finished after that moment, in seconds of the epoch."""
+    kept = folder / KEPT
+    return kept.is_dir() and kept.stat().st_mtime > moment
 
 
 def put_back(folder: Path, config: dict[str, Any]) -> bool:
-    """Restore the results of this configuration, if they were kept whole; whether they were."""
+    """Restore the results of this configuration, if they were kept whole; whether they are now there."""
     kept = folder / KEPT
     if not kept.is_dir():
         return False
@@ -38,13 +52,18 @@ def put_back(folder: Path, config: dict[str, Any]) -> bool:
     except UserError as error:
         print(f"diffenc: warning: {str(error).partition('; ')[0]}; training again", file=sys.stderr)
         return False
-    if first_difference(theirs, config) or not all((kept / name).is_file() for name in TRAINED):
+    if first_difference(theirs, config) or not complete(kept):
         return False
     for name in TRAINED:
         if not (folder / name).exists():
-            _link(kept / name, folder / name)
+            _copy(kept / name, folder / name)
             os.utime(folder / name)  # made now, to whoever compares times
     return True
+
+
+def complete(folder: Path) -> bool:
+    """Whether all that a training writes is in the folder."""
+    return all((folder / name).is_file() for name in TRAINED)
 
 
 def discard(folder: Path) -> None:
@@ -52,8 +71,9 @@ def discard(folder: Path) -> None:
     shutil.rmtree(folder / KEPT, ignore_errors=True)
 
 
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without hard links
-        shutil.copy2(source, target)
+def _copy(source: Path, target: Path) -> None:
+    if source.name == MODEL:
+        with contextlib.suppress(OSError):  # a file system without hard links
+            os.link(source, target)
+            return
+    shutil.copy2(source, target)

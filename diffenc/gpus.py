@@ -19,7 +19,8 @@ def names() -> list[str]:
     import torch
 
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return named.split(",") if named else [str(index) for index in range(torch.cuda.device_count())]
+    count = torch.cuda.device_count()
+    return named.split(",")[:count] if named else [str(index) for index in range(count)]
 
 
 def take(count: int, names: Sequence[str]) -> list[int]:
@@ -28,7 +29,7 @@ def take(count: int, names: Sequence[str]) -> list[int]:
     folder.mkdir(exist_ok=True)
     free = []
     for index, name in enumerate(names):
-        if len(free) < count and _lock(folder / name):
+        if len(free) < count and _lock(folder / name.replace("/", "_")):
             free.append(index)
     return free + [index for index in range(len(names)) if index not in free][: count - len(free)]
 

@@ -71,6 +71,11 @@ class Journal(Silence):
         """What the run took so far, over all its attempts."""
         return self.progress.cost()
 
+    def was_done(self) -> None:
+        """The run had been done before."""
+        self.progress.was_done()
+        self.history.remove()
+
     def end(self, state: TrainingState) -> None:
         """The run is done and published."""
         self.note("done", state, "done")

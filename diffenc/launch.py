@@ -108,9 +108,8 @@ def _become_srun(arguments: Sequence[str], on_each: int, nodes: int) -> NoReturn
     if os.environ.get("CUDA_VISIBLE_DEVICES"):  # by itself a step may get one of a node's GPUs only
         options.append(f"--gpus-per-node={on_each}")
     # what the job asked for stands in variables that srun takes for options of the step
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith("SLURM_") or name == "SLURM_JOB_ID"
-    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+    kept |= {"SLURM_JOB_ID": os.environ["SLURM_JOB_ID"], NODE: "1"}
     sys.stdout.flush()
     os.execvpe("srun", ["srun", *options, sys.executable, "-m", "diffenc", *arguments], kept)
 

@@ -7,7 +7,10 @@ import socket
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from diffenc.files import write_file
 from diffenc.results import EVALUATION, MODEL, run_folder, study_folder
@@ -23,6 +26,34 @@ SILENT = 60.0
 HOURS = "device-hours"
 
 
+class Attempt(TypedDict):
+    """What one attempt at a run did: its steps, and what ended it (a signal, "done", or None: nobody knows)."""
+
+    first: int
+    last: int
+    seconds: float
+    processes: int
+    host: str
+    process: int
+    slurm_job: str | None
+    ended: str | None
+
+
+class Content(TypedDict):
+    """progress.json. States: training, stopped, done."""
+
+    state: Literal["training", "stopped", "done"]
+    step: int
+    steps: int
+    bpd: float | None
+    images_per_s: float | None
+    seconds_left: float | None
+    device: str
+    peak_bytes: int
+    time: float
+    attempts: list[Attempt]
+
+
 class Progress:
     """Keeps a run's progress.json: where it is, and what each of its attempts did, over all restarts."""
 
@@ -31,7 +62,7 @@ class Progress:
         before = read(folder)
         if before.get("state") == "done":  # it is trained anew
             before = {}
-        self.attempts: list[dict[str, Any]] = before.get("attempts", [])
+        self.attempts: list[Attempt] = before.get("attempts", [])
         self.peak = before.get("peak_bytes", 0)
 
     def begin(self, step: int) -> None:
@@ -56,7 +87,7 @@ class Progress:
             self.write("training", step, line)
 
     def write(self, state: str, step: int, line: dict[str, Any] | None, ended: str | None = None) -> None:
-        """Write now. States: training, stopped, done; `ended` says by what the attempt was."""
+        """Write now; `ended` says by what the attempt was."""
         self.written = time.monotonic()
         self.attempts[-1] |= {"last": step, "seconds": round(self.written - self.started, 1), "ended": ended}
         self.peak = max(self.peak, self._peak())
@@ -74,6 +105,11 @@ class Progress:
             "attempts": self.attempts,
         }
         write_file(self.path, json.dumps(content) + "\n")
+
+    def was_done(self) -> None:
+        """The run had been done, even if a kill kept that from being written."""
+        if before := read(self.path.parent):
+            write_file(self.path, json.dumps(before | {"state": "done"}) + "\n")
 
     def cost(self) -> dict[str, Any]:
         """What the run took, over all its attempts: `results.Cost`."""
@@ -100,18 +136,17 @@ class Progress:
         return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def device_hours(attempts: list[dict[str, Any]]) -> float:
+def device_hours(attempts: list[Attempt]) -> float:
     """Hours of all devices together."""
     return sum(attempt["seconds"] * attempt["processes"] for attempt in attempts) / 3600
 
 
-def read(folder: Path) -> dict[str, Any]:
+def read(folder: Path) -> Content | dict[str, Any]:
     """What a run's progress.json says; nothing if it has none, or none that can be read."""
     try:
-        content = json.loads((folder / PROGRESS).read_text())
-    except (OSError, ValueError):
+        return TypeAdapter(Content).validate_json((folder / PROGRESS).read_bytes(), strict=True)
+    except (OSError, ValidationError):
         return {}
-    return content if isinstance(content, dict) and "state" in content else {}
 
 
 def state_of(folder: Path, now: float) -> str:

@@ -1,7 +1,6 @@
 """A study: the YAML file that names runs, comparisons, tables and figures. Its only definition and check."""
 
 from collections import Counter
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -142,12 +141,12 @@ class Study(Strict):
     checkpoints: Saving = Saving()
     tensorboard: bool = False
 
-    @cached_property
+    @property
     def devices(self) -> dict[Run, Devices]:
         """On how much each run trains."""
         return {run: Devices(group.gpus, group.nodes) for group in self.runs for run in _runs(group)}
 
-    @cached_property
+    @property
     def training(self) -> dict[Run, Training]:
         """Every run with its training protocol, in the file's order."""
         return {run: group.training for group in self.runs for run in _runs(group)}
@@ -185,6 +184,8 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
+        if (most := max(group.gpus for group in self.runs)) > self.samples.count:
+            raise ValueError(f"samples.count: {self.samples.count} cannot be shared by {most} gpus; ask for more")
         if self.name == "data":
             raise ValueError("name: results/data holds the prepared data sets; name the study otherwise")
         _refuse_repeated("runs", [run.path for group in self.runs for run in _runs(group)])

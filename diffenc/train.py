@@ -145,11 +145,15 @@ class Trainer:
         found = False
         if self.processes.first:
             there = trained(self.out, self.config)
-            if found := finished.put_back(self.out, self.config):
+            found = finished.put_back(self.out, self.config)
+            if there and not found and finished.complete(self.out):
+                finished.keep(self.out)
+                found = True
+            if found:
                 what = "is trained already" if there else "was trained already, its results are put back"
                 print(f"{self.out}: {what}; --again trains it anew")
-                self.checkpoints.remove()
-                self.journal.history.remove()
+                self.checkpoints.remove_own()
+                self.journal.was_done()
         return bool(self.processes.highest(found))
 
     def _restore(self) -> None:
@@ -231,6 +235,7 @@ class Trainer:
         self._check()
         if self.processes.first:
             self.checkpoints.save(self.state)
+        self.journal.note("training", self.state)
 
     def _publish(self) -> None:
         """Final files first, kept under second names, and at the very end the checkpoints go."""

@@ -40,7 +40,7 @@ def test_each_takes_free_ones_and_shares_when_none_is_left(command):
     _, taken = command(1, "0,1,2")
     assert taken == [0]
     # GPUs are told apart by their names, not by their places
-    _, taken = command(1, "2,3")
+    _, taken = command(1, "2,MIG-GPU-5f/1/0")
     assert taken == [1]
     first.kill()
     first.communicate()
@@ -49,8 +49,8 @@ def test_each_takes_free_ones_and_shares_when_none_is_left(command):
 
 
 def test_names_are_those_of_the_environment(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5f")
-    assert gpus.names() == ["3", "GPU-5f"]
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,MIG-GPU-5f/1/0,-1")
+    assert gpus.names() == ["3", "MIG-GPU-5f/1/0"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert gpus.names() == ["0", "1"]

@@ -80,6 +80,15 @@ def test_states(digits, tmp_path):
     assert progress.state_of(tmp_path, now) == "evaluated"
 
 
+@pytest.mark.parametrize("old", [{"attempts": 2, "device_seconds": 12.0}, {"attempts": [{}]}, {}])
+def test_a_file_of_another_version_stops_nothing(digits, tmp_path, old):
+    written = {"state": "training", "step": 3, "steps": 6, "device": "cpu", "time": 1.0} | old
+    (tmp_path / "progress.json").write_text(json.dumps(written))
+    assert progress.state_of(tmp_path, time.time()) == "waiting"
+    train(digits, tmp_path)
+    assert len(progress.read(tmp_path)["attempts"]) == 1
+
+
 def test_a_studys_table(digits, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     group = {"dataset": "digits", "models": ["VDMv-2"], "seeds": [1, 2], "training": {"steps": 6}}

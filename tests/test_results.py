@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import made_up
 import pandas as pd
@@ -6,7 +7,7 @@ import pytest
 
 from diffenc import results
 from diffenc.errors import UserError
-from diffenc.study import Run
+from diffenc.study import Run, load_study
 
 RUN = Run("digits", "VDMv-2", "fixed", 2)
 
@@ -35,6 +36,14 @@ def test_collect_gives_every_number_of_every_file(folder):
         assert row["bpd"] == bpd["mean"]
         assert row["mc_se"] == bpd["mc_se"]
         assert {key: row[key] for key in written if key in row} == {k: v for k, v in written.items() if k in row}
+
+
+def test_the_part_of_one_data_set():
+    whole = load_study(Path(__file__).parents[1] / "config/paper.yaml")
+    assert len(whole.training) == len(whole.devices) == 93
+    part = whole.only("imagenet32")
+    assert {run.dataset for run in part.training} == {run.dataset for run in part.devices} == {"imagenet32"}
+    assert len(part.training) == 6
 
 
 def test_a_missing_cost_is_not_made_by_training_again(folder):

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,6 +184,35 @@ def test_deleted_results_are_put_back_without_training(digits, tmp_path, monkeyp
     train(digits, tmp_path)
     assert "its results are put back" in capsys.readouterr().out
     assert {name: (out / name).read_bytes() for name in files} == before
+
+
+def test_a_copied_run_is_not_trained_again(digits, tmp_path, monkeypatch, capsys):
+    shutil.copytree(train(digits, tmp_path / "run"), tmp_path / "copy", ignore=shutil.ignore_patterns(".*"))
+    without_training(monkeypatch)
+    train(digits, tmp_path / "copy")
+    assert "is trained already" in capsys.readouterr().out
+
+
+def test_putting_back_leaves_another_configurations_checkpoints(digits, tmp_path):
+    out = train(digits, tmp_path, steps=6)
+    for name in ("model.safetensors", "config.yaml"):
+        (out / name).unlink()
+
+    class Killed(Exception):
+        pass
+
+    def killed(self):
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "_publish", killed)
+        with pytest.raises(Killed):
+            train(digits, out, steps=9, checkpoint_steps=4)
+    train(digits, out, steps=6)
+    assert {path.name for path in out.glob("checkpoint-*")} == {
+        "checkpoint-4.safetensors",
+        "checkpoint-8.safetensors",
+    }
 
 
 def test_a_kill_while_results_are_published(digits, tmp_path, monkeypatch):

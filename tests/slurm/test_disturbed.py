@@ -16,8 +16,7 @@ STUDY = {
     "title": "A study on a bad day",
     "runs": [
         {"dataset": "digits", "models": ["VDMv-2"], "seeds": [1, 2, 3], "training": TRAINING | {"steps": 1200}},
-        # longer than its time limit lets it train at once
-        {"dataset": "digits", "models": ["DiffEnc-2-nt"], "seeds": [1], "training": TRAINING | {"steps": 2400}},
+        {"dataset": "digits", "models": ["DiffEnc-2-nt"], "seeds": [1], "training": TRAINING | {"steps": 3000}},
     ],
     "checkpoints": {"steps": 100},
     "evaluation": {"passes": 1, "images": 50},
@@ -52,7 +51,8 @@ def test_nothing_is_lost(cluster, checkout, undisturbed):
         cluster.run("scontrol", "requeue", jobs[0])
         os.kill(progress(checkout, place(RUNS[1]))["attempts"][-1]["process"], signal.SIGKILL)
         cluster.run("scancel", jobs[2])
-        # the fourth is left to its time limit
+        # with the profile's warning five minutes before the end, this one comes within the next minute
+        cluster.run("scontrol", "update", f"JobId={jobs[3]}", "TimeLimit=6")
         until(lambda: all(len(progress(checkout, place(run)).get("attempts", [])) > 1 for run in RUNS), 400)
         # all of this Snakemake saw to by itself; now it is killed, and its jobs go on without it
         main.process.kill()
@@ -72,3 +72,27 @@ def _check(checkout, undisturbed):
     ended = [attempt["ended"] for run in RUNS for attempt in progress(checkout, place(run))["attempts"]]
     assert ended.count(None) == 1  # the one that was killed
     assert ended.count("SIGUSR1") >= 1
+
+
+def test_ctrl_c_and_a_node_that_fails(cluster, checkout, undisturbed):
+    (checkout / "disturbed.yaml").write_text(yaml.safe_dump(STUDY))
+    run = RUNS[0]
+    evaluation = f"{place(run)}/evaluation.json"
+    with running(checkout, evaluation, "--profile", "slurm", *COMMAND) as main:
+        until(lambda: progress(checkout, place(run)).get("step", 0) > 50)
+        main.process.send_signal(signal.SIGINT)
+        assert main.wait(240) != 0
+    until(lambda: not cluster.queue("PENDING,RUNNING,COMPLETING"))
+    with running(checkout, evaluation, "--profile", "slurm", *COMMAND) as main:
+        job = until(lambda: job_of(cluster, run))
+        until(lambda: len(progress(checkout, place(run))["attempts"]) > 1)
+        node = cluster.run("squeue", "--noheader", f"--jobs={job}", "--format=%N").strip()
+        cluster.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+        until(lambda: job_of(cluster, run, "PENDING") or job_of(cluster, run, "RUNNING"))
+        assert main.wait(600) == 0, main.said()
+    cluster.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    assert (checkout / evaluation).read_bytes() == (undisturbed / evaluation).read_bytes()
+    attempts = progress(checkout, place(run))["attempts"]
+    assert attempts[0]["ended"] == "SIGTERM"
+    assert attempts[1]["slurm_job"] == attempts[-1]["slurm_job"] == job
+    trained_twice(attempts, STUDY["checkpoints"]["steps"])

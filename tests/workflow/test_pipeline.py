@@ -133,7 +133,7 @@ def test_a_forced_seed_is_trained_again_to_the_same_numbers(copy):
     before = {path: path.stat().st_mtime_ns for path in (copy / "results").rglob("*") if path.is_file()}
     said = (copy / place(run) / "evaluation.json").read_text()
     model, evaluation = f"{place(run)}/model.safetensors", f"{place(run)}/evaluation.json"
-    ended = snakemake(copy, "--cores", "2", SMALL, f"--forcerun={model}", evaluation)
+    ended = snakemake(copy, "--cores", "2", SMALL, f"--forcerun=./{model}", evaluation)
     assert ended.returncode == 0, ended.stdout
     changed = {path for path, time in before.items() if path.stat().st_mtime_ns != time}
     assert {path.parent for path in changed} == {copy / place(run), copy / place(run) / ".trained"}

@@ -1,7 +1,7 @@
 # What a SLURM cluster does to jobs, where Snakemake and its executor plugin leave a gap. Each has its test in
 # tests/slurm.
 import asyncio
-import re
+import contextlib
 import signal
 import subprocess
 import time
@@ -14,7 +14,8 @@ if not workflow.is_main_process:
 
 def queued():
     """The user's jobs that wait, run, or will run again: {job: (name, folder, comment)}."""
-    ended = subprocess.run(["squeue", "--noheader", "--me", "--format=%i|%j|%Z|%k"], capture_output=True, text=True)
+    command = ["squeue", "--noheader", "--me", "--format=%i|%j|%Z|%k"]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True)
     lines = (line.split("|", 3) for line in ended.stdout.splitlines())
     return {job: tuple(rest) for job, *rest in lines}
 
@@ -31,8 +32,10 @@ def with_plain_states(query):
             found = {job: state.split()[0] for job, state in found.items() if state}
             in_doubt = {job for job, state in found.items() if state in ("PREEMPTED", "NODE_FAIL")}
             if in_doubt:
-                alive = await asyncio.to_thread(queued)
-                found |= dict.fromkeys(in_doubt - alive.keys(), "CANCELLED")
+                # without an answer they stay as they are until the next time
+                with contextlib.suppress(OSError, subprocess.CalledProcessError):
+                    alive = await asyncio.to_thread(queued)
+                    found |= dict.fromkeys(in_doubt - alive.keys(), "CANCELLED")
         return found, seconds
 
     return states
@@ -40,23 +43,25 @@ def with_plain_states(query):
 
 def left_running(plugin):
     """SLURM's jobs for what is to be made now, of a Snakemake that was killed: a living one would hold the lock."""
-    name = re.compile(f"{re.escape(STUDY.name)}_[0-9a-f-]{{36}}")
     wanted = {
         f"rule_{job.name}_wildcards_{plugin.utils.get_job_wildcards(job)}" for job in workflow.dag.needrun_jobs()
     }
     return [
         job
         for job, (its_name, folder, comment) in queued().items()
-        if name.fullmatch(its_name) and folder == os.getcwd() and comment in wanted
+        if its_name.startswith(f"{STUDY.name}.") and folder == workflow.workdir_init and comment in wanted
     ]
 
 
 def stop(jobs):
     """Cancel SLURM's jobs and wait until they are gone; a training writes its checkpoint first."""
     logger.warning(f"Stopping SLURM jobs {', '.join(jobs)}, left by a Snakemake that was killed.")
-    subprocess.run(["scancel", *jobs], check=True)
-    while queued().keys() & set(jobs):
+    subprocess.run(["scancel", *jobs])
+    left = set(jobs)
+    while left:
         time.sleep(2)
+        with contextlib.suppress(subprocess.CalledProcessError):
+            left &= queued().keys()
 
 
 onstart:
@@ -66,6 +71,10 @@ onstart:
         plugin.query_job_status = with_plain_states(plugin.query_job_status)
         # the jobs' name: people see in the queue what it is about, and we which are ours
         executor = workflow.scheduler._executor
-        executor.run_uuid = f"{STUDY.name}_{executor.run_uuid}"
-        if orphans := left_running(plugin):
-            stop(orphans)
+        executor.run_uuid = f"{STUDY.name}.{executor.run_uuid}"
+        try:
+            if orphans := left_running(plugin):
+                stop(orphans)
+        except (OSError, subprocess.CalledProcessError) as error:
+            reason = " ".join(str(getattr(error, "stderr", "") or error).split())
+            sys.exit(f"diffenc: error: SLURM does not answer ({reason}); run this on a login node of its cluster")

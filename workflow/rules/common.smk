@@ -2,6 +2,7 @@
 import hashlib
 import os
 import sys
+import time
 
 from diffenc import results, show, versions
 from diffenc.errors import UserError
@@ -37,6 +38,8 @@ except UserError as error:
     # one line, where a WorkflowError would add where in this file it was raised
     sys.exit(f"diffenc: error: {error}")
 
+ALL_RUNS = {run.path: run for run in STUDY.training}
+ALL_TRAINING, ALL_DEVICES = STUDY.training, STUDY.devices
 RESULTS = str(results.study_folder(STUDY))
 DATA = "results/data/{dataset}"
 RUN = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{schedule}}/seed{{seed}}"
@@ -60,8 +63,9 @@ def files_of(runs, name):
 def forced_runs():
     """The runs that --force, --forcerun or --forceall name: they alone are trained again although they are finished."""
     given = workflow.dag_settings
-    forced = set(given.forcerun) | (set(given.targets) if given.forcetargets else set())
-    everything = given.forceall or "train" in forced
+    names = set(given.forcerun) | (set(given.targets) if given.forcetargets else set())
+    everything = given.forceall or "train" in names
+    forced = {os.path.relpath(name) for name in names}
     return [run for run in STUDY.training if everything or forced & set(trained_files([run]))]
 
 
@@ -71,7 +75,8 @@ def trained_files(runs):
 
 
 if workflow.is_main_process and workflow.dag_settings:
-    os.environ.update(DIFFENC_AGAIN=" ".join(run.path for run in forced_runs()))
+    # with the time: a run that was trained after it is not trained a second time if its job is repeated
+    os.environ.update(DIFFENC_AGAIN=" ".join([str(time.time()), *(run.path for run in forced_runs())]))
 
 
 wildcard_constraints:
@@ -83,7 +88,7 @@ wildcard_constraints:
 
 def devices_of(wildcards):
     """On how much the run trains, and is evaluated and sampled."""
-    return STUDY.devices[run_of(wildcards)]
+    return ALL_DEVICES[run_of(wildcards)]
 
 
 # GPUs and nodes of a run. On several nodes one task each starts that node's processes, and `mpi` tells SLURM's executor
@@ -113,10 +118,10 @@ def as_options(settings):
 
 def run_of(wildcards):
     """The run that the wildcards name."""
-    try:
-        return STUDY.run("{0.dataset}/{0.model}/{0.schedule}/seed{0.seed}".format(wildcards))
-    except UserError as error:
-        sys.exit(f"diffenc: error: {error}")
+    path = "{0.dataset}/{0.model}/{0.schedule}/seed{0.seed}".format(wildcards)
+    if path not in ALL_RUNS:
+        sys.exit(f"diffenc: error: {STUDY.name}: has no run {path!r}; its first is {next(iter(ALL_RUNS))}")
+    return ALL_RUNS[path]
 
 
 def runs_on(dataset=None):

@@ -17,7 +17,7 @@ rule train:
         **DEVICES,
     params:
         run=lambda wildcards: run_of(wildcards).path,
-        protocol=lambda wildcards: STUDY.training[run_of(wildcards)].results(),
+        protocol=lambda wildcards: ALL_TRAINING[run_of(wildcards)].results(),
         data=folder_of("manifest"),
         folder=folder_of("model"),
         version=[versions.PREPARE, versions.TRAIN],
