@@ -21,9 +21,10 @@ def queued():
 
 
 def with_plain_states(query):
-    """The plugin's query for its jobs' states, with two kinds of answer that it would wait on for ever in plain words.
+    """The plugin's query for its jobs' states, in words that it does not wait on for ever.
 
-    sacct writes "CANCELLED by 1000"; and a preempted job, or one whose node failed, may or may not be queued again.
+    sacct writes "CANCELLED by 1000"; a preempted job, or one whose node failed, may or may not be queued again, and
+    of the latter the plugin would exclude the node "None assigned" from then on.
     """
 
     async def states(command, logger):
@@ -32,10 +33,11 @@ def with_plain_states(query):
             found = {job: state.split()[0] for job, state in found.items() if state}
             in_doubt = {job for job, state in found.items() if state in ("PREEMPTED", "NODE_FAIL")}
             if in_doubt:
-                # without an answer they stay as they are until the next time
+                alive = in_doubt
+                # without an answer they may be alive
                 with contextlib.suppress(OSError, subprocess.CalledProcessError):
                     alive = await asyncio.to_thread(queued)
-                    found |= dict.fromkeys(in_doubt - alive.keys(), "CANCELLED")
+                found |= {job: "PENDING" if job in alive else "CANCELLED" for job in in_doubt}
         return found, seconds
 
     return states
