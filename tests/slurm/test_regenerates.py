@@ -53,10 +53,10 @@ def test_the_demo_on_the_cluster_gives_the_same_numbers(cluster, checkout, tmp_p
 
 def _check_jobs(cluster, runs):
     lines = cluster.run(
-        *("sacct", "--allocations", "--noheader", "--parsable2", "--format=Start,End,AllocTRES,Comment,State")
+        *("sacct", "--allocations", "--noheader", "--parsable2", "--format=Start,End,AllocTRES,Comment,State,JobName")
     ).splitlines()
     jobs = [line.split("|") for line in lines]
-    jobs = [job for job in jobs if "_wildcards_digits_" in job[3]]
+    jobs = [job for job in jobs if job[5].startswith("demo.")]
     assert {job[4] for job in jobs} == {"COMPLETED"}
     # sacct's seconds: a job that starts in the second in which another ended comes after it
     times = [tuple(datetime.fromisoformat(moment) for moment in job[:2]) for job in jobs]
