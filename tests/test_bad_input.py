@@ -332,13 +332,12 @@ def test_output_folder_that_is_a_file(refused, command):
 
 def test_damaged_evaluation(refused):
     study = load_study("study.yaml")
-    for run in study.training:
+    for run, training in study.training.items():
         path = run_folder(study_folder(study), run) / "evaluation.json"
         path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(evaluation(run, passes=2, steps=4, training=study.training[run].results())))
+        path.write_text(json.dumps(evaluation(run, passes=2, steps=4, training=training.results())))
         path.with_name("cost.json").write_text(json.dumps(COSTS))
-    collect = ["collect", "--study", "study.yaml", "--out", "results/small/runs.csv"]
-    main(collect)
+    main(collect := ["collect", "--study", "study.yaml", "--out", "results/small/runs.csv"])
     text = path.read_text()
     for damaged, message in {
         text[:-100]: "is damaged, not JSON",
