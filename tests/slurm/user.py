@@ -111,8 +111,8 @@ def trained_twice(attempts, at_most_after_kill=0):
     return twice
 
 
-def job_of(cluster, run, states="RUNNING"):
-    """The SLURM job that trains a run, if it is in one of these states."""
-    comment = "rule_train_wildcards_" + "_".join(run).replace("seed", "")
+def job_of(cluster, run, states="RUNNING", rule="train"):
+    """The SLURM job of that rule for a run, if it is in one of these states."""
+    comment = f"rule_{rule}_wildcards_" + "_".join(run).replace("seed", "")
     jobs = [job for job, (state, said) in cluster.queue(states).items() if said == comment]
     return jobs[-1] if jobs else None
