@@ -51,7 +51,7 @@ def test_a_cancelled_evaluation_is_submitted_again(cluster, checkout):
     """The plugin by itself would wait for it for ever."""
     short = STUDY | {"runs": [STUDY["runs"][0] | {"training": {"steps": 10, "batch": 16}}]}
     with start(checkout, "scavenge", short) as main:
-        job = until(lambda: job_of(cluster, NAME, rule="evaluate"))
+        job = until(lambda: job_of(cluster, NAME, rule="evaluate"), 240)
         take_all_gpus(cluster)
         until(lambda: "PREEMPTED" in cluster.run("sacct", "-X", "-n", f"--jobs={job}", "--format=State"))
         assert main.wait(600) == 0, main.said()
