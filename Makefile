@@ -41,7 +41,8 @@ test-slurm: env slurm  ## studies on a SLURM cluster that is started on this mac
 
 # SLURM with its accounting, started by the tests alone: no service of the system is enabled
 slurm:
-	@command -v slurmctld slurmd slurmdbd munged mariadbd > /dev/null || (apt-get update -qq && \
+	@(for program in slurmctld slurmd slurmdbd munged mariadbd; do command -v $$program || exit 1; done) > /dev/null || \
+	  (apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurm-wlm slurmdbd munge mariadb-server > /dev/null)
 
 lint: env  ## ruff, snakefmt, snakemake --lint
