@@ -26,6 +26,10 @@ EVALUATION = "evaluation.json"
 PER_IMAGE = "evaluation.npz"
 ENCODINGS = "encodings.npz"
 SAMPLES = "samples.npz"
+INSPECTION = "inspection.npz"
+DEPTH = "depth.json"
+FID_SAMPLES = "fid_samples.npz"
+FID = "fid.json"
 # the times that heat maps need, in steps of 0.1, and those at which encodings are shown
 HEATMAP_TIMES = tuple(round(0.1 * i, 1) for i in range(11))
 ENCODING_TIMES = (0.0, 0.7, 0.8, 0.9, 0.92, 0.94, 0.96, 0.98, 1.0)

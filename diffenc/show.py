@@ -120,7 +120,7 @@ def _of_group(kind: str, of: str, study: Study, folder: Path, stem: Path) -> Non
 
 def table(kind: str, study: Study, runs: "DataFrame", tests: "DataFrame", stem: Path) -> None:
     """Write the table `kind` as stem.csv, stem.md and stem.tex. Raises UserError if a run is missing."""
-    from diffenc import tables
+    from diffenc import tables, typeset
 
     if kind == "components":
         frame = tables.components(study, runs, tests)
@@ -128,4 +128,4 @@ def table(kind: str, study: Study, runs: "DataFrame", tests: "DataFrame", stem: 
         frame = tables.seeds(study, runs)
     else:
         frame = tables.comparisons(study, runs, tests)
-    tables.write(frame, stem, f"{study.title}. {TABLE_CAPTIONS[kind]}.")
+    typeset.write(tables.sheet(frame), stem, f"{study.title}. {TABLE_CAPTIONS[kind]}.")

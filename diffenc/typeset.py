@@ -1,43 +1,58 @@
-"""A table for reading: its frame's columns as cells, then as Markdown, HTML and LaTeX with booktabs."""
+"""A table for reading: a frame's rows as cells, then as Markdown, HTML and LaTeX with booktabs."""
 
 import html
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 from tabulate import tabulate
 
-from diffenc.catalog import DATASETS
 from diffenc.files import write_file
-from diffenc.results import PROVENANCE, TERMS, write_csv
+from diffenc.results import write_csv
 
 Row = dict[str, Any]
 Cell = Callable[[Row], str]
-VERSUS = "p_less_than_"
 MINUS = "\N{MINUS SIGN}"
-_GROUP = 2  # the first two columns, data set and schedule, part a table into groups
-_OVER_SEEDS = ("mean", "SE")
 
 
-def write(frame: pd.DataFrame, stem: Path, caption: str) -> None:
+class Column(NamedTuple):
+    """A column for reading: its header, a row's text, how it is aligned."""
+
+    header: str
+    cell: Cell
+    align: Literal["left", "right"] = "right"
+
+
+class Sheet(NamedTuple):
+    """A table: `frame` has all digits and goes into the csv, `columns` say what of it is read, `notes` what it means.
+
+    The first `group` columns part the table into groups. `bold` has (row, header) of the cells to be marked.
+    """
+
+    frame: pd.DataFrame
+    columns: list[Column]
+    notes: list[str]
+    group: int = 0
+    bold: frozenset[tuple[int, str]] = frozenset()
+
+
+def write(sheet: Sheet, stem: Path, caption: str) -> None:
     """Write stem.csv (all digits), stem.md (GitHub's Markdown), stem.html and stem.tex (needs booktabs and graphicx).
 
-    Those for reading show `mean ± standard error` to three decimals, the lowest mean total of each data set and
-    schedule in bold, and notes on what the numbers are. Within LaTeX the label is tab:NAME, NAME that of the stem.
+    Within LaTeX the label is tab:NAME, NAME that of the stem.
     """
     stem = Path(stem)
-    headers, rows = _cells(frame)
-    best = _best(frame)
-    notes = _notes(frame)
-    markdown = _markdown(headers, rows, best, [caption, *notes])
-    latex = _latex(headers, rows, best, notes, caption, stem.name)
-    page = _html(headers, rows, best, [caption, *notes])
-    write_csv(frame, stem.with_name(f"{stem.name}.csv"))
-    write_file(stem.with_name(f"{stem.name}.html"), page)
-    write_file(stem.with_name(f"{stem.name}.md"), markdown)
-    write_file(stem.with_name(f"{stem.name}.tex"), latex)
+    rows = [[column.cell(row) for column in sheet.columns] for row in sheet.frame.to_dict("records")]
+    texts = {
+        "html": _html(sheet, rows, caption),
+        "md": _markdown(sheet, rows, caption),
+        "tex": _latex(sheet, rows, caption, stem.name),
+    }
+    write_csv(sheet.frame, stem.with_name(f"{stem.name}.csv"))
+    for suffix, text in texts.items():
+        write_file(stem.with_name(f"{stem.name}.{suffix}"), text)
 
 
 def number(value: float, decimals: int = 3) -> str:
@@ -57,131 +72,26 @@ def p_value(p: float) -> str:
     return "> 0.999" if p > 0.999 else f"{p:.3f}"
 
 
-def _plain(column: str, decimals: int = 3) -> Cell:
-    return lambda row: number(row[column], decimals)
+def mean_se(row: Row, name: str, decimals: int = 3) -> str:
+    """Mean ± standard error, from the row's NAME and NAME_se."""
+    return f"{number(row[name], decimals)} ± {number(row[f'{name}_se'], decimals)}"
 
 
-def _mean_se(term: str) -> Cell:
-    return lambda row: f"{number(row[term])} ± {number(row[f'{term}_se'])}"
+def interval(row: Row, middle: str, low: str, high: str, decimals: int = 4) -> str:
+    """Middle [low, high], from the row's columns of those names."""
+    values = [number(row[column], decimals) for column in (middle, low, high)]
+    return f"{values[0]} [{values[1]}, {values[2]}]"
 
 
-def _difference(row: Row) -> str:
-    # four decimals: models are evaluated under the same noise, so a difference is finer than its parts
-    middle, low, high = (number(row[column], 4) for column in ("difference", "ci95_low", "ci95_high"))
-    return f"{middle} [{low}, {high}]"
-
-
-def _test(column: str) -> Cell:
-    return lambda row: "exact" if _exact(row) else p_value(row[column])
-
-
-def _exact(row: Row) -> bool:
-    """Neither model's term varies over its seeds: the difference is known, and a p-value would be for show."""
-    return row["ci95_low"] == row["ci95_high"]
-
-
-def _versus(row: Row) -> str:
-    found = {name.removeprefix(VERSUS): p for name, p in row.items() if name.startswith(VERSUS)}
-    return "; ".join(f"{p_value(p)} ({than})" for than, p in found.items() if not pd.isna(p))
-
-
-def _title(dataset: str) -> str:
-    return DATASETS[dataset].title if dataset in DATASETS else dataset
-
-
-# What a reader sees, in order: header, the columns it takes from the frame, a row's text, how it is aligned.
-_VIEWS: list[tuple[str, tuple[str, ...], Cell, str]] = [
-    ("data set", ("dataset",), lambda row: _title(row["dataset"]), "left"),
-    ("schedule", ("schedule",), lambda row: row["schedule"], "left"),
-    ("model", ("model",), lambda row: row["model"], "left"),
-    ("claim", ("lower", "than"), lambda row: f"{row['lower']} < {row['than']}", "left"),
-    ("seed", ("seed",), lambda row: row["seed"], "left"),
-    ("term", ("term",), lambda row: row["term"], "left"),
-    ("parameters", ("parameters",), lambda row: f"{row['parameters']:,}", "right"),
-    ("steps", ("steps",), lambda row: f"{row['steps']:,}", "right"),
-    ("n", ("n",), lambda row: "" if pd.isna(row["n"]) else str(row["n"]), "right"),
-    ("n", ("n_lower", "n_than"), lambda row: f"{row['n_lower']}, {row['n_than']}", "right"),
-    *((term, (term, f"{term}_se"), _mean_se(term), "right") for term in TERMS),
-    *((term, (term,), _plain(term), "right") for term in TERMS),
-    (
-        "MC SE of total",
-        ("total_mc_se",),
-        lambda row: "" if row["seed"] in _OVER_SEEDS else number(row["total_mc_se"]),
-        "right",
-    ),
-    ("difference [95 % CI]", ("difference", "ci95_low", "ci95_high"), _difference, "right"),
-    ("p, one-sided", ("p_less",), _test("p_less"), "right"),
-    ("p, two-sided", ("p_two_sided",), _test("p_two_sided"), "right"),
-    ("Hedges' g", ("hedges_g",), _plain("hedges_g", 2), "right"),
-    ("γ₀", ("gamma_0",), lambda row: "" if row["schedule"] == "fixed" else number(row["gamma_0"], 2), "right"),
-    ("γ₁", ("gamma_1",), lambda row: "" if row["schedule"] == "fixed" else number(row["gamma_1"], 2), "right"),
-]
-
-
-def _cells(frame: pd.DataFrame) -> tuple[list[tuple[str, str]], list[list[str]]]:
-    """(header, alignment) of each column with something in it, and the rows' texts."""
-    views, taken = [], set()
-    for header, needs, cell, align in _VIEWS:
-        present = all(name in frame and name not in taken for name in needs)
-        if present and (header in TERMS or not frame[list(needs)].isna().all().any()):
-            views.append((header, cell, align))
-            taken |= set(needs)
-    if any(name.startswith(VERSUS) for name in frame):
-        views.append(("p (lower than)", _versus, "left"))
-    rows = [[cell(row) for _, cell, _ in views] for row in frame.to_dict("records")]
-    return [(header, align) for header, _, align in views], rows
-
-
-def _best(frame: pd.DataFrame) -> set[int]:
-    """The rows whose mean total is the lowest of their data set and schedule, to the decimals shown."""
-    if "total" not in frame:
-        return set()
-    means = frame[frame["seed"] == "mean"] if "seed" in frame else frame
-    shown = means["total"].round(3)
-    groups = shown.groupby([means["dataset"], means["schedule"]])
-    best = (shown == groups.transform("min")) & (groups.transform("size") > 1)
-    return {frame.index.get_loc(i) for i in best.index[best]}
-
-
-def _notes(frame: pd.DataFrame) -> list[str]:
-    """What the numbers are, and for each data set where they come from."""
-    notes = []
-    if "difference" in frame:
-        notes.append(
-            "Welch's test across n seeds of each model. Difference: the first model's mean minus the second's, in"
-            " bits per dimension, with its 95 % confidence interval; one-sided p: that the first is lower."
-        )
-        if (frame["ci95_low"] == frame["ci95_high"]).any():
-            notes.append("exact: the term varies over the seeds of neither model, the difference needs no test.")
-    elif "seed" in frame:
-        notes.append(
-            "Bits per dimension; SE: standard error over the n seeds; MC SE: Monte Carlo standard error of one run's"
-            " evaluation; bold: the lowest mean total."
-        )
-    else:
-        notes.append("Bits per dimension, mean ± standard error over n seeds; bold: the lowest mean total.")
-    if any(name.startswith(VERSUS) for name in frame):
-        notes.append("p: one-sided Welch test across seeds, total lower than that of the model in brackets.")
-    for dataset, group in frame.groupby("dataset", sort=False):
-        release, images, passes, protocol = (
-            " or ".join(f"{value:,}" if column == "images" else str(value) for value in group[column].unique())
-            for column in PROVENANCE
-        )
-        notes.append(f"{_title(dataset)}: {release}; {images} test images, {passes} passes, protocol {protocol}.")
-    return notes
-
-
-def _markdown(headers: list[tuple[str, str]], rows: list[list[str]], best: set[int], notes: list[str]) -> str:
-    shown = _marked(headers, rows, best, "**{}**")
+def _markdown(sheet: Sheet, rows: list[list[str]], caption: str) -> str:
     table = tabulate(
-        [[cell.replace("|", r"\|") for cell in row] for row in _once(shown)],
-        [header for header, _ in headers],
+        [[cell.replace("|", r"\|") for cell in row] for row in _once(sheet, _marked(sheet, rows, "**{}**"))],
+        [column.header for column in sheet.columns],
         tablefmt="pipe",
-        colalign=[align for _, align in headers],
+        colalign=[column.align for column in sheet.columns],
         disable_numparse=True,
     )
-    caption, *rest = notes
-    return "\n\n".join([caption, table, *rest]) + "\n"
+    return "\n\n".join([caption, table, *sheet.notes]) + "\n"
 
 
 _PAGE = """<!doctype html>
@@ -201,38 +111,21 @@ th, td {{ padding: .3em .8em; text-align: right }} .left {{ text-align: left }}
 """
 
 
-def _html(headers: list[tuple[str, str]], rows: list[list[str]], best: set[int], notes: list[str]) -> str:
-    aligns = [align for _, align in headers]
+def _html(sheet: Sheet, rows: list[list[str]], caption: str) -> str:
+    aligns = [column.align for column in sheet.columns]
     escaped = [[html.escape(cell) for cell in row] for row in rows]
-    body = [_html_row("td", aligns, row) for row in _once(_marked(headers, escaped, best, "<b>{}</b>"))]
-    head = _html_row("th", aligns, [html.escape(header) for header, _ in headers])
-    title, *rest = (html.escape(note) for note in notes)
-    return _PAGE.format(
-        title=title, rows="\n".join([head, *body]), notes="\n".join(f"<p>{note}</p>" for note in rest)
-    )
+    body = [_html_row("td", aligns, row) for row in _once(sheet, _marked(sheet, escaped, "<b>{}</b>"))]
+    head = _html_row("th", aligns, [html.escape(column.header) for column in sheet.columns])
+    notes = "\n".join(f"<p>{html.escape(note)}</p>" for note in sheet.notes)
+    return _PAGE.format(title=html.escape(caption), rows="\n".join([head, *body]), notes=notes)
 
 
 def _html_row(tag: str, aligns: list[str], cells: list[str]) -> str:
     return "<tr>" + "".join(f'<{tag} class="{a}">{c}</{tag}>' for a, c in zip(aligns, cells, strict=True)) + "</tr>"
 
 
-def _latex(
-    headers: list[tuple[str, str]], rows: list[list[str]], best: set[int], notes: list[str], caption: str, name: str
-) -> str:
-    escaped = [[_stack(escape(cell)) for cell in row] for row in rows]
-    inner = headers[_GROUP:]
-    lines, group = [], None
-    for row, full in zip(_once(_marked(headers, escaped, best, r"\textbf{{{}}}")), escaped, strict=True):
-        if full[:_GROUP] != group:
-            group = full[:_GROUP]
-            lines += [
-                r"\midrule",
-                rf"\multicolumn{{{len(inner)}}}{{l}}{{{group[0]}, {group[1]} schedule}} \\",
-                r"\addlinespace[2pt]",
-            ]
-        elif row[_GROUP] and len({full[_GROUP] for full in escaped}) < len(escaped):
-            lines.append(r"\addlinespace")
-        lines.append(" & ".join(row[_GROUP:]) + r" \\")
+def _latex(sheet: Sheet, rows: list[list[str]], caption: str, name: str) -> str:
+    inner = sheet.columns[sheet.group :]
     return "\n".join(
         [
             r"\begin{table}",
@@ -244,19 +137,42 @@ def _latex(
             r"\setlength{\tabcolsep}{3pt}",
             # made smaller where the page is too narrow, and only there
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            rf"\begin{{tabular}}{{@{{}}{''.join(align[0] for _, align in inner)}@{{}}}}",
+            rf"\begin{{tabular}}{{@{{}}{''.join(column.align[0] for column in inner)}@{{}}}}",
             r"\toprule",
-            " & ".join(escape(header) for header, _ in inner) + r" \\",
-            *lines,
+            " & ".join(escape(column.header) for column in inner) + r" \\",
+            *_latex_rows(sheet, rows),
             r"\bottomrule",
             r"\end{tabular}}",
             "",
             r"\smallskip",
-            rf"\parbox{{\linewidth}}{{\raggedright {' '.join(escape(note) for note in notes)}}}",
+            rf"\parbox{{\linewidth}}{{\raggedright {' '.join(escape(note) for note in sheet.notes)}}}",
             r"\end{table}",
             "",
         ]
     )
+
+
+def _latex_rows(sheet: Sheet, rows: list[list[str]]) -> list[str]:
+    """The table's body; where a group begins, its names over the whole width."""
+    escaped = [[_stack(escape(cell)) for cell in row] for row in rows]
+    first, width = sheet.group, len(sheet.columns) - sheet.group
+    several = len({full[first] for full in escaped}) < len(escaped)
+    lines, group = [], None
+    for row, full in zip(_once(sheet, _marked(sheet, escaped, r"\textbf{{{}}}")), escaped, strict=True):
+        if full[:first] != group:
+            group = full[:first]
+            lines.append(r"\midrule")
+            if group:
+                title = ", ".join(_group_name(*part) for part in zip(sheet.columns, group, strict=False))
+                lines += [rf"\multicolumn{{{width}}}{{l}}{{{title}}} \\", r"\addlinespace[2pt]"]
+        elif row[first] and several:
+            lines.append(r"\addlinespace")
+        lines.append(" & ".join(row[first:]) + r" \\")
+    return lines
+
+
+def _group_name(column: Column, cell: str) -> str:
+    return f"{cell} schedule" if column.header == "schedule" else cell
 
 
 def _stack(cell: str) -> str:
@@ -268,17 +184,20 @@ def _stack(cell: str) -> str:
     return rf"\begin{{tabular}}[t]{{@{{}}l@{{}}}}{stacked}\end{{tabular}}"
 
 
-def _marked(headers: list[tuple[str, str]], rows: list[list[str]], best: set[int], mark: str) -> list[list[str]]:
-    """The rows with the best totals marked."""
-    at = [i for i, (header, _) in enumerate(headers) if header == "total"]
-    return [[mark.format(c) if i in best and j in at else c for j, c in enumerate(row)] for i, row in enumerate(rows)]
+def _marked(sheet: Sheet, rows: list[list[str]], mark: str) -> list[list[str]]:
+    """The rows with the cells of `sheet.bold` marked."""
+    headers = [column.header for column in sheet.columns]
+    return [
+        [mark.format(cell) if (i, header) in sheet.bold else cell for header, cell in zip(headers, row, strict=True)]
+        for i, row in enumerate(rows)
+    ]
 
 
-def _once(rows: list[list[str]]) -> list[list[str]]:
+def _once(sheet: Sheet, rows: list[list[str]]) -> list[list[str]]:
     """The rows without the names (data set, schedule, model or claim) that the row above already says."""
     shown = [list(row) for row in rows]
     for before, row, cells in zip(rows, rows[1:], shown[1:], strict=False):
-        for j in range(_GROUP + 1):
+        for j in range(sheet.group + 1):
             if row[: j + 1] != before[: j + 1]:
                 break
             cells[j] = ""

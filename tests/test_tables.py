@@ -6,7 +6,7 @@ import made_up
 import pandas as pd
 import pytest
 
-from diffenc import results, tables
+from diffenc import results, tables, typeset
 from diffenc.errors import UserError
 from diffenc.statistics import compare
 from diffenc.typeset import escape, number, p_value
@@ -19,7 +19,7 @@ def made(tmp_path, **options):
 
 
 def written(frame, tmp_path, caption="A caption of digits_8, 100 %."):
-    tables.write(frame, tmp_path / "name", caption)
+    typeset.write(tables.sheet(frame), tmp_path / "name", caption)
     return tuple((tmp_path / f"name.{kind}").read_text() for kind in ("csv", "md", "tex"))
 
 

@@ -1,4 +1,4 @@
-"""Tables of a study, one tidy frame each: loss components, per-seed values, tests. `write` is `typeset`'s."""
+"""The losses and their tests, one tidy frame a table: loss components, per-seed values, tests."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 from diffenc.results import PROVENANCE, TERMS, check_runs
 from diffenc.statistics import summarise
 from diffenc.study import Study
-from diffenc.typeset import VERSUS, write
+from diffenc.tables.views import VERSUS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-__all__ = ["comparisons", "components", "seeds", "write"]
 
 Row = dict[str, Any]
 _ENDS = ("gamma_0", "gamma_1")
