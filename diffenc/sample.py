@@ -16,6 +16,7 @@ from diffenc.results import ENCODING_TIMES, HEATMAP_TIMES
 from diffenc.study import Samples
 
 ENCODED_IMAGES = 8
+BATCH = 250  # samples that go through the network together; the noise does not depend on it
 
 
 @torch.no_grad()
@@ -25,20 +26,25 @@ def draw_samples(
     settings: Samples,
     device: torch.device,
     processes: Processes | None = None,
+    batch: int = BATCH,
 ) -> np.ndarray | None:
     """(count, C, H, W) uint8 in `steps` ancestral steps; the noise depends on (seed, step, position) alone.
 
-    Several processes draw a part each, and the first one gets them all; the others get None.
+    Several processes draw a part each, `batch` samples at a time, and the first one gets them all; the others get
+    None.
     """
     exact_float32()
-    processes = processes or Processes(device)
+    processes, model = processes or Processes(device), model.to(device)
+
+    def draw(positions: Tensor) -> np.ndarray:
+        def step_noise(i: int) -> Tensor:
+            return noise.normal(noise.keys(noise.stream(settings.seed, Purpose.SAMPLE, i), positions), shape)
+
+        return model.sample(settings.steps, step_noise).cpu().numpy()
+
     positions = torch.arange(settings.count, device=device)[processes.part(settings.count)]
-
-    def step_noise(i: int) -> Tensor:
-        return noise.normal(noise.keys(noise.stream(settings.seed, Purpose.SAMPLE, i), positions), shape)
-
-    drawn = processes.gather(model.to(device).sample(settings.steps, step_noise).cpu().numpy())
-    return np.concatenate(drawn) if processes.first else None
+    parts = processes.gather(np.concatenate([draw(some) for some in positions.split(batch)]))
+    return np.concatenate(parts) if processes.first else None
 
 
 @torch.no_grad()
