@@ -115,16 +115,25 @@ class Diffusion(nn.Module):
             return (z - s * prediction) / a
         return a * z - s * prediction
 
-    def sample_step(self, z_t: Tensor, s: float, t: float, eps: Tensor) -> Tensor:
-        """One ancestral step from z_t (B, C, H, W) at time t to z_s at s < t, with noise eps (B, C, H, W)."""
-        gamma_s, gamma_t = self.schedule(torch.tensor([s, t], dtype=z_t.dtype, device=z_t.device))
+    def step_mean(self, z_t: Tensor, s: float, t: float) -> Tensor:
+        """mu_P, the mean of p(z_s | z_t) for z_t (B, C, H, W) at time t and s < t; like z_t."""
+        gamma_s, gamma_t = self._gammas(z_t, s, t)
         prediction = self.denoise(z_t, gamma_t.expand(len(z_t)))
         x_hat = self._x_hat(z_t, prediction, alpha(gamma_t), sigma(gamma_t))
         shrink = torch.expm1(gamma_s - gamma_t)
         mean = alpha(gamma_s) / alpha(gamma_t) * (shrink + 1) * z_t - alpha(gamma_s) * shrink * x_hat
         if not isinstance(self.encoder, Identity):
             mean = mean - alpha(gamma_s) * (gamma_s - gamma_t) * sigma_squared(gamma_t) * x_hat
-        return mean + sigma(gamma_s) * torch.sqrt(-shrink) * eps
+        return mean
+
+    def sample_step(self, z_t: Tensor, s: float, t: float, eps: Tensor) -> Tensor:
+        """One ancestral step from z_t (B, C, H, W) at time t to z_s at s < t, with noise eps (B, C, H, W)."""
+        gamma_s, gamma_t = self._gammas(z_t, s, t)
+        spread = sigma(gamma_s) * torch.sqrt(-torch.expm1(gamma_s - gamma_t))
+        return self.step_mean(z_t, s, t) + spread * eps
+
+    def _gammas(self, z: Tensor, *times: float) -> Tensor:
+        return self.schedule(torch.tensor(times, dtype=z.dtype, device=z.device))
 
     def decode(self, z_0: Tensor) -> Tensor:
         """z_0 (B, C, H, W) -> the most likely pixels (B, C, H, W) uint8."""
