@@ -57,7 +57,8 @@ def encodings(model: Diffusion, images: np.ndarray, device: torch.device) -> dic
         device: where to compute.
 
     Returns:
-        `images` (n, C, H, W) uint8, `x` (n, C, H, W) in (-1, 1), `t` (T,), `x_t` (T, n, C, H, W) float32.
+        `images` (n, C, H, W) uint8, `x` (n, C, H, W) in (-1, 1), `t` and its `gamma` (T,), `x_t` (T, n, C, H, W)
+        float32.
     """
     exact_float32()
     chosen = torch.from_numpy(np.array(images[:ENCODED_IMAGES])).to(device)
@@ -65,7 +66,8 @@ def encodings(model: Diffusion, images: np.ndarray, device: torch.device) -> dic
     t = np.array(sorted({*HEATMAP_TIMES, *ENCODING_TIMES}))
     gammas = model.schedule(torch.tensor(t, dtype=x.dtype, device=device))
     x_t = torch.stack([model.encode(x, gamma.expand(len(x))) for gamma in gammas])
-    return {"images": chosen.cpu().numpy(), "x": x.cpu().numpy(), "t": t, "x_t": x_t.cpu().numpy()}
+    arrays = {"images": chosen, "x": x, "gamma": gammas, "x_t": x_t}
+    return {"t": t} | {name: values.cpu().numpy() for name, values in arrays.items()}
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
