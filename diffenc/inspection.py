@@ -6,7 +6,7 @@ of an image depends on (seed, image index) alone and is the same at every time, 
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from diffenc.diffusion import Diffusion
 from diffenc.encoder import Identity, Trainable
 from diffenc.evaluate import draw, exact_float32
 from diffenc.schedule import alpha, sigma, sigma_squared
+from diffenc.settings import Inspection
 
 TIMES = tuple(i / 50 for i in range(51))
 SPECTRUM_TIMES = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -26,18 +27,6 @@ _SHAPES = {
 }
 _OF_A_MOTION = {"motion": "TN", "residual": "TN"}
 _OF_A_NET = {"y": "TN"}
-
-
-class Settings(Protocol):
-    """How many test images are looked at, and under which noise."""
-
-    @property
-    def images(self) -> int:
-        """How many, the first ones."""
-
-    @property
-    def seed(self) -> int:
-        """Of the noise."""
 
 
 class _Encoded(NamedTuple):
@@ -51,7 +40,7 @@ class _Encoded(NamedTuple):
 
 @torch.no_grad()
 def inspect(
-    model: Diffusion, images: np.ndarray, settings: Settings, batch: int, device: torch.device
+    model: Diffusion, images: np.ndarray, settings: Inspection, batch: int, device: torch.device
 ) -> dict[str, np.ndarray]:
     """Norms of what the encoder does at TIMES, and power spectra at SPECTRUM_TIMES.
 

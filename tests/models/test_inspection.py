@@ -1,5 +1,3 @@
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
@@ -15,6 +13,7 @@ from diffenc.inspection import SPECTRUM_TIMES, bands, inspect, over_images, read
 from diffenc.noise import Purpose
 from diffenc.sample import save_arrays
 from diffenc.schedule import FixedSchedule
+from diffenc.settings import Inspection
 
 CPU = torch.device("cpu")
 TIMES = (0.0, 0.02, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -27,12 +26,6 @@ def few_times():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inspection, "TIMES", TIMES)
         yield
-
-
-@dataclass
-class Settings:
-    images: int = 256
-    seed: int = 0
 
 
 def digits(count):
@@ -71,7 +64,7 @@ def roots(gamma):
 def three(few_times):
     """Each kind of encoder, inspected on the same four digits."""
     models = {name: trained(name) for name in ("VDMv-2", "DiffEnc-2-nt", "DiffEnc-2-1")}
-    return {name: (model, inspect(model, digits(4), Settings(), 4, CPU)) for name, model in models.items()}
+    return {name: (model, inspect(model, digits(4), Inspection(), 4, CPU)) for name, model in models.items()}
 
 
 @pytest.mark.parametrize("name", ["DiffEnc-2-nt", "DiffEnc-2-1"])
@@ -92,7 +85,7 @@ def test_the_motion_is_the_derivative_of_the_encoding(three, name, at):
 def test_the_residual_is_the_table_of_the_maths(name, schedule, prediction):
     """sigma^2 c with c = x_hat - x_t + y + y' (trainable) or x_hat - alpha^2 x, y' by finite difference."""
     model = trained(name, schedule, prediction)
-    found = inspect(model, digits(3), Settings(seed=5), 3, CPU)
+    found = inspect(model, digits(3), Inspection(seed=5), 3, CPU)
     x, eps = model.scale(torch.from_numpy(digits(3))), noise_of(5, 3, (1, 8, 8))
     for at in (1, 5):
         gamma = model.schedule(torch.full((3,), TIMES[at], dtype=torch.float64))
@@ -127,7 +120,7 @@ def test_with_a_perfect_denoiser_the_residual_is_all_of_the_loss():
     model = trained("DiffEnc-2-1")
     eps = noise_of(0, 4, (1, 8, 8))
     model.denoiser = Perfect(eps)
-    found = inspect(model, digits(4), Settings(), 4, CPU)
+    found = inspect(model, digits(4), Inspection(), 4, CPU)
     x = model.scale(torch.from_numpy(digits(4)))
     for at in (2, 4, 6):
         t = torch.full((4,), TIMES[at], dtype=torch.float64)
@@ -155,7 +148,7 @@ def test_the_share_left_has_its_closed_form_for_white_images():
     variance = (1 - 256.0**-2) / 3
     model = Diffusion(FixedSchedule(-13.3, 5.0), NonTrainable(), Linear(variance), 256, "v")
     images = np.random.default_rng(0).integers(0, 256, (400, 1, 16, 16), dtype=np.uint8)
-    found = inspect(model, images, Settings(images=400), 100, CPU)
+    found = inspect(model, images, Inspection(images=400), 100, CPU)
     alpha2 = 1 / (1 + np.exp(found["gamma"].astype(float)))
     exact = (1 - alpha2) / (alpha2**3 * variance + 1 - alpha2)
     np.testing.assert_allclose(share_left(found)[3:], exact[3:], rtol=0.02)  # t >= 0.4
@@ -169,7 +162,7 @@ def test_without_a_counterterm_all_of_the_motion_is_left():
 
     model = trained("DiffEnc-2-1")
     model.denoiser = Zero()
-    found = inspect(model, digits(2), Settings(), 2, CPU)
+    found = inspect(model, digits(2), Inspection(), 2, CPU)
     np.testing.assert_allclose(share_left(found), 1, rtol=1e-5)
 
 
@@ -207,7 +200,7 @@ def test_what_the_trainable_encoder_does_is_measured_on_its_encodings(three):
 
 def test_near_t_0_the_change_keeps_its_digits_in_float32(three):
     exact = three["DiffEnc-2-1"][1]["change"]
-    single = inspect(trained("DiffEnc-2-1").float(), digits(4), Settings(), 4, CPU)["change"]
+    single = inspect(trained("DiffEnc-2-1").float(), digits(4), Inspection(), 4, CPU)["change"]
     np.testing.assert_allclose(single[:3], exact[:3], rtol=1e-4)
 
 
@@ -221,11 +214,11 @@ def test_the_identity_changes_nothing_and_has_no_motion(three):
 
 def test_batches_change_nothing_and_images_are_the_first_ones(three):
     model, whole = three["DiffEnc-2-1"]
-    parted = inspect(model, digits(9), Settings(images=4), 3, CPU)
+    parted = inspect(model, digits(9), Inspection(images=4), 3, CPU)
     assert parted.keys() == whole.keys()
     for name in whole:
         np.testing.assert_allclose(parted[name], whole[name], rtol=1e-6, atol=1e-12, err_msg=name)
-    other = inspect(model, digits(4), Settings(seed=1), 4, CPU)
+    other = inspect(model, digits(4), Inspection(seed=1), 4, CPU)
     assert not np.allclose(other["residual"], whole["residual"], rtol=1e-3)
     np.testing.assert_array_equal(other["motion"], whole["motion"])
 
