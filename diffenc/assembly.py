@@ -4,7 +4,7 @@ import torch
 
 from diffenc import encoder
 from diffenc.blocks import GROUPS, initialise, number_blocks
-from diffenc.catalog import DATASETS
+from diffenc.catalog import Dataset
 from diffenc.diffusion import Diffusion
 from diffenc.schedule import FixedSchedule, LearnedSchedule
 from diffenc.unet import Denoiser, EncoderNet, stages
@@ -59,9 +59,9 @@ def _encoder(
     return encoder.Trainable(net)
 
 
-def build(name: str, dataset: str, schedule: str, dropout: float = 0.0, seed: int = 0) -> Diffusion:
-    """Model `name` for a data set of the catalogue, with flax's initial weights from `seed`, on the CPU."""
-    config, facts = model_config(name, dataset), DATASETS[dataset]
+def build(name: str, facts: Dataset, schedule: str, dropout: float = 0.0, seed: int = 0) -> Diffusion:
+    """Model `name` for a data set, with flax's initial weights from `seed`, on the CPU."""
+    config = model_config(name, facts)
     spread = stages(config.encoder, config.blocks, facts.side)
     model = assemble(config, facts.channels, facts.levels, spread, schedule, dropout)
     initialise(model, torch.Generator().manual_seed(seed))

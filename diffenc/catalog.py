@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a data set must look like once prepared; `batch` is the paper's, and its evaluation's."""
+    """What a data set must look like once prepared.
+
+    `batch` is the paper's, and its evaluation's; `wide` says whether its large models are twice as wide there.
+    """
 
     title: str
     channels: int
@@ -15,6 +18,7 @@ class Dataset:
     test: int
     batch: int
     release: str
+    wide: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -33,6 +37,14 @@ DATASETS = {
     "fashion_mnist": Dataset("Fashion-MNIST", 1, 28, 256, 60_000, 10_000, 128, "original IDX files"),
     "cifar10": Dataset("CIFAR-10", 3, 32, 256, 50_000, 10_000, 128, "python version, 2009"),
     "imagenet32": Dataset(
-        "ImageNet32", 3, 32, 256, 1_281_167, 50_000, 256, "new: down-sampled ILSVRC 2012, 50,000 validation images"
+        "ImageNet32",
+        3,
+        32,
+        256,
+        1_281_167,
+        50_000,
+        256,
+        "new: down-sampled ILSVRC 2012, 50,000 validation images",
+        wide=True,
     ),
 }

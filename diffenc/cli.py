@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from diffenc import commands
-from diffenc.catalog import DATASETS
+from diffenc.commands import measuring, showing, training
+from diffenc.commands.common import Command
 from diffenc.errors import UserError
 from diffenc.interruption import Ended
 from diffenc.launch import is_worker
-from diffenc.show import OF_A_GROUP, OF_A_RUN, TABLE_CAPTIONS
-from diffenc.study import Evaluation, Samples
+from diffenc.settings import Depth, Evaluation, Fid, Inspection, Samples, Strict
+from diffenc.show import OF_A_GROUP, OF_A_RUN
 
 Parsers = argparse._SubParsersAction
+PUBLISHED = Path("config/published.yaml")
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,16 +56,12 @@ def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     top = Parser(prog="diffenc", description=__doc__.splitlines()[0])
     commands_ = top.add_subparsers(required=True, metavar="COMMAND")
-    _prepare(commands_)
-    _train(commands_)
-    _status(commands_)
-    _evaluate(commands_)
-    _sample(commands_)
-    _encode(commands_)
-    _collect(commands_)
-    _compare(commands_)
-    _table(commands_)
-    _figure(commands_)
+    for add in (_plan, _prepare, _train, _adopt, _status):
+        add(commands_)
+    for add in (_evaluate, _sample, _encode, _inspect, _depth, _fid):
+        add(commands_)
+    for add in (_collect, _compare, _table, _figure, _page):
+        add(commands_)
     return top
 
 
@@ -72,6 +69,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _above_zero(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
 
 
 def _minutes(text: str) -> float:
@@ -84,7 +91,7 @@ def _minutes(text: str) -> float:
     return minutes
 
 
-def _add(parsers: Parsers, name: str, command: commands.Command, text: str) -> argparse.ArgumentParser:
+def _add(parsers: Parsers, name: str, command: Command, text: str) -> argparse.ArgumentParser:
     one = parsers.add_parser(name, help=text, description=text)
     one.set_defaults(command=command)
     return one
@@ -92,16 +99,17 @@ def _add(parsers: Parsers, name: str, command: commands.Command, text: str) -> a
 
 def _prepare(parsers: Parsers) -> None:
     one = _add(
-        parsers, "prepare", commands.prepare, "Turn a data set's original files into uint8 arrays and a manifest."
+        parsers, "prepare", training.prepare, "Turn a data set's original files into uint8 arrays and a manifest."
     )
-    one.add_argument("dataset", choices=list(DATASETS))
+    one.add_argument("dataset", help="one of the known ones, or of the study's own")
+    _study(one, required=False)
     one.add_argument("--files", type=Path, default=Path("data"), help="folder of the original files (default: data)")
     one.add_argument("--out", type=Path, required=True, help="folder for train.npy, test.npy, manifest.json")
 
 
 def _train(parsers: Parsers) -> None:
     one = _add(
-        parsers, "train", commands.train, "Train one run of a study; run it again to go on after an interruption."
+        parsers, "train", training.train, "Train one run of a study; run it again to go on after an interruption."
     )
     _study(one)
     one.add_argument("--run", required=True, help="such as digits/VDMv-2/fixed/seed1")
@@ -115,13 +123,21 @@ def _train(parsers: Parsers) -> None:
     )
 
 
+def _adopt(parsers: Parsers) -> None:
+    one = _add(parsers, "adopt", training.adopt, "Take a run's weights from where the study says.")
+    _study(one)
+    one.add_argument("--run", required=True, help="such as cifar10/VDMv-32/fixed/seed1")
+    one.add_argument("--data", type=Path, required=True, help="the data set's prepared folder")
+    one.add_argument("--out", type=Path, required=True, help="the run's folder")
+
+
 def _status(parsers: Parsers) -> None:
-    one = _add(parsers, "status", commands.status, "Show how far each run of a study is, wherever it trains.")
+    one = _add(parsers, "status", training.status, "Show how far each run of a study is, wherever it trains.")
     one.add_argument("study", type=Path, help="the study's YAML file")
 
 
 def _evaluate(parsers: Parsers) -> None:
-    one = _add(parsers, "evaluate", commands.evaluate, "Measure a model on the test set, in bits per dimension.")
+    one = _add(parsers, "evaluate", measuring.evaluate, "Measure a model on the test set, in bits per dimension.")
     _model(one)
     _computing(one)
     _processes(one)
@@ -130,12 +146,13 @@ def _evaluate(parsers: Parsers) -> None:
     one.add_argument("--seed", type=int, default=defaults.seed)
     one.add_argument("--images", type=int, help="only the first of them (default: all)")
     one.add_argument("--protocol", choices=["full", "authors"], default=defaults.protocol)
-    one.add_argument("--batch", type=_positive, default=250, help="images at a time; does not change the result")
+    _batch(one)
+    one.add_argument("--noise", type=Path, help="an .npz of t, eps_0, eps_t to use in place of ours, in one pass")
     one.add_argument("--out", type=Path, required=True, help="the .json; per-image terms go beside it, into an .npz")
 
 
 def _sample(parsers: Parsers) -> None:
-    one = _add(parsers, "sample", commands.sample, "Draw ancestral samples from a model.")
+    one = _add(parsers, "sample", measuring.sample, "Draw ancestral samples from a model.")
     _model(one)
     _computing(one)
     _processes(one)
@@ -147,21 +164,52 @@ def _sample(parsers: Parsers) -> None:
 
 
 def _encode(parsers: Parsers) -> None:
-    one = _add(parsers, "encode", commands.encode, "Encode test images at the times that the figures show.")
+    one = _add(parsers, "encode", measuring.encode, "Encode test images at the times that the figures show.")
     _model(one)
     _computing(one)
     one.add_argument("--out", type=Path, required=True, help="the .npz")
 
 
+def _inspect(parsers: Parsers) -> None:
+    text = "Measure what the encoder does over time, and what the counterterm leaves of it."
+    one = _add(parsers, "inspect", measuring.inspect, text)
+    _model(one)
+    _computing(one)
+    _settings(one, Inspection())
+    _batch(one)
+    one.add_argument("--out", type=Path, required=True, help="the .npz")
+
+
+def _depth(parsers: Parsers) -> None:
+    one = _add(parsers, "depth", measuring.depth, "Bounds of finite depth T, by the variance ratio.")
+    _model(one)
+    _computing(one)
+    _settings(one, Depth())
+    _batch(one)
+    one.add_argument("--out", type=Path, required=True, help="the .json")
+
+
+def _fid(parsers: Parsers) -> None:
+    one = _add(parsers, "fid", measuring.fid, "FID of samples against a data set's images.")
+    one.add_argument("--samples", type=Path, required=True, help="what `sample` wrote")
+    _computing(one)
+    defaults = Fid(models=["any"])
+    one.add_argument("--counts", type=_positive, nargs="+", default=defaults.counts, help="so many of the samples")
+    one.add_argument("--references", nargs="+", choices=["train", "test"], default=defaults.references)
+    one.add_argument("--images", type=_positive, help="of each reference, only the first so many (default: all)")
+    one.add_argument("--weights", type=Path, help="the Inception network's (default: downloaded)")
+    one.add_argument("--out", type=Path, required=True, help="the .json")
+
+
 def _collect(parsers: Parsers) -> None:
-    one = _add(parsers, "collect", commands.collect, "Gather a study's evaluations into one tidy CSV.")
+    one = _add(parsers, "collect", showing.collect, "Gather a study's evaluations into one tidy CSV.")
     _study(one)
     _part(one)
     one.add_argument("--out", type=Path, required=True)
 
 
 def _compare(parsers: Parsers) -> None:
-    one = _add(parsers, "compare", commands.compare, "Welch's tests of a study's comparisons, for every term.")
+    one = _add(parsers, "compare", showing.compare, "Welch's tests of a study's comparisons, for every term.")
     _study(one)
     _part(one)
     one.add_argument("--runs", type=Path, required=True, help="what `collect` wrote")
@@ -169,23 +217,38 @@ def _compare(parsers: Parsers) -> None:
 
 
 def _table(parsers: Parsers) -> None:
-    one = _add(parsers, "table", commands.table, "Write one table as CSV, Markdown and LaTeX.")
-    one.add_argument("kind", choices=list(TABLE_CAPTIONS))
+    one = _add(parsers, "table", showing.table, "Write one table as CSV, Markdown and LaTeX.")
+    one.add_argument("kind", help="such as components, or one of the study's selections")
     _study(one)
     _part(one)
+    one.add_argument("--published", type=Path, default=PUBLISHED, help=f"(default: {PUBLISHED})")
     one.add_argument("--runs", type=Path, required=True)
     one.add_argument("--tests", type=Path, required=True)
     one.add_argument("--out", type=Path, required=True, help="without the suffix")
 
 
 def _figure(parsers: Parsers) -> None:
-    one = _add(parsers, "figure", commands.figure, "Draw one figure as SVG and PNG.")
+    one = _add(parsers, "figure", showing.figure, "Draw one figure as SVG and PNG.")
     one.add_argument("kind", choices=[*OF_A_RUN, *OF_A_GROUP])
     _study(one, required=False)
     what = one.add_mutually_exclusive_group(required=True)
     what.add_argument("--of", help="a run of the study, or DATASET/SCHEDULE for figures that compare models")
-    what.add_argument("--encodings", type=Path, help="what `encode` wrote, of any model")
+    what.add_argument("--file", type=Path, help="what `encode` or `sample` wrote, of any model")
     one.add_argument("--out", type=Path, required=True, help="without the suffix")
+
+
+def _plan(parsers: Parsers) -> None:
+    one = _add(parsers, "plan", training.plan, "Show what a study would cost, before anything is submitted.")
+    one.add_argument("study", type=Path, help="the study's YAML file")
+    rate = one.add_mutually_exclusive_group()
+    rate.add_argument("--tflops", type=_above_zero, help="TFLOP/s that a device sustains")
+    rate.add_argument("--measured", type=Path, help="the runs.csv of a study that was trained on such a device")
+
+
+def _page(parsers: Parsers) -> None:
+    one = _add(parsers, "page", showing.page, "Write the study's page, one file with all that it shows.")
+    _study(one)
+    one.add_argument("--out", type=Path, required=True, help="the .html")
 
 
 def _study(one: argparse.ArgumentParser, required: bool = True) -> None:
@@ -211,6 +274,18 @@ def _processes(one: argparse.ArgumentParser) -> None:
         "--processes", type=_positive, default=1, help="that share the work in all, each on its own GPU (default: 1)"
     )
     one.add_argument("--nodes", type=_positive, default=1, help="of a SLURM job, to start them on (default: 1)")
+
+
+def _batch(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--batch", type=_positive, default=250, help="images at a time; does not change the result")
+
+
+def _settings(one: argparse.ArgumentParser, defaults: Strict) -> None:
+    """An option for each of a part of a study; several values where it is a list."""
+    for name, value in defaults.model_dump().items():
+        several = isinstance(value, list)
+        kind = type(value[0] if several else value)
+        one.add_argument(f"--{name}", type=kind, nargs="*" if several else None, default=value)
 
 
 def _model(one: argparse.ArgumentParser) -> None:

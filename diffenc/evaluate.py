@@ -5,7 +5,9 @@ differences between models are paired.
 """
 
 import math
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,15 @@ from torch import Tensor
 
 from diffenc import noise
 from diffenc.diffusion import Diffusion, Terms, bits_per_dimension, low_discrepancy
+from diffenc.errors import UserError
 from diffenc.noise import Purpose
 from diffenc.processes import Processes
 from diffenc.results import TERMS
-from diffenc.study import Evaluation
+from diffenc.settings import Evaluation
 
 BINS = 20
+# (seed, pass, image indices (B,), (C, H, W)) -> t (B,), eps_0 and eps_t (B, C, H, W)
+Draw = Callable[[int, int, Tensor, tuple[int, ...]], tuple[Tensor, Tensor, Tensor]]
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
@@ -49,6 +54,25 @@ def draw_as_authors(seed: int, repeat: int, indices: Tensor, shape: tuple[int, .
     return low_discrepancy(offset, len(indices), eps_t), eps_0, eps_t
 
 
+def given_noise(file: Path, count: int) -> Draw:
+    """Times and noise from a file, another implementation's for instance, of as many images: t (N,), eps_0 and eps_t
+    (N, H, W, C), channels last. Raises UserError if it is missing, damaged or of another count."""
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            t, *noise = (torch.from_numpy(arrays[name]).float() for name in ("t", "eps_0", "eps_t"))
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise UserError(f"{file}: cannot be read ({' '.join(str(error).split())}); give an .npz of t, eps_0, eps_t")
+    if any(len(array) != count for array in (t, *noise)):
+        raise UserError(f"{file}: has noise of {len(t)} images, {count} are evaluated; give one for each")
+
+    def draw(seed: int, repeat: int, indices: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        at = indices.cpu()
+        eps_0, eps_t = (array[at].permute(0, 3, 1, 2).to(indices.device) for array in noise)
+        return t[at].to(indices.device), eps_0, eps_t
+
+    return draw
+
+
 @torch.no_grad()
 def evaluate(
     model: Diffusion,
@@ -57,6 +81,7 @@ def evaluate(
     batch: int,
     device: torch.device,
     processes: Processes | None = None,
+    given: Draw | None = None,
 ) -> dict[str, np.ndarray] | None:
     """Every image's terms in every pass.
 
@@ -67,6 +92,7 @@ def evaluate(
         batch: images at a time. It changes no result but under the authors' protocol, where it must be theirs.
         device: where to compute.
         processes: those that share the batches; the batches stay what they are, and so do the results.
+        given: times and noise in place of ours (`given_noise`).
 
     Returns:
         `t`, `reconstruction`, `latent`, `diffusion`: (passes, N) float32, the terms in bits per dimension. None in
@@ -77,7 +103,7 @@ def evaluate(
     images = images[: settings.images]
     authors = settings.protocol == "authors"
     count = len(images) // batch * batch if authors else len(images)
-    model, draw_noise = model.to(device), draw_as_authors if authors else draw
+    model, draw_noise = model.to(device), given or (draw_as_authors if authors else draw)
     work = [(p, start) for p in range(settings.passes) for start in range(0, count, batch)]
     terms = {
         (p, start): _terms(model, images[start : min(start + batch, count)], start, draw_noise, settings.seed, p)
@@ -91,9 +117,7 @@ def evaluate(
     return dict(zip(("t", *Terms._fields), all_of_them, strict=True))
 
 
-def _terms(
-    model: Diffusion, images: np.ndarray, start: int, draw: Callable[..., Any], seed: int, repeat: int
-) -> np.ndarray:
+def _terms(model: Diffusion, images: np.ndarray, start: int, draw: Draw, seed: int, repeat: int) -> np.ndarray:
     """t and the three terms of images `start`, `start` + 1, ...: (4, B)."""
     device = model.schedule.line()[0].device
     chunk = torch.from_numpy(np.array(images)).to(device)

@@ -1,6 +1,7 @@
 """Files that are there whole or not at all."""
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,12 @@ def write_file(path: Path, content: str | bytes) -> None:
     """Write a whole file or nothing."""
     data = content.encode() if isinstance(content, str) else content
     write_atomically(Path(path), lambda temporary: temporary.write_bytes(data))
+
+
+def sha256_of(path: Path) -> str:
+    """A file's sha256, in hexadecimal. Raises OSError."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _umask() -> int:

@@ -1,7 +1,6 @@
 """The authors' released checkpoints: flax msgpack, gzipped or not, decoded as data and never evaluated."""
 
 import gzip
-import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -13,15 +12,13 @@ import torch
 from torch import Tensor
 
 from diffenc.assembly import assemble
+from diffenc.authors import read_config
+from diffenc.catalog import Dataset
 from diffenc.diffusion import Diffusion
 from diffenc.errors import UserError
 from diffenc.zoo import ModelConfig
 
 _NDARRAY, _SCALAR = 1, 3
-
-_PREDICTIONS = {"VDM2": "epsilon", "VDM2_V": "v", "S4V_NT": "v", "S3VA": "v"}
-_ENCODERS = {"simple": "identity", "nt": "non_trainable"}
-_SCHEDULES = {"fixed": "fixed", "train_scalar": "learned"}
 
 # flax's path of a leaf -> ours; what is not named here stays as it is
 _RENAME = [
@@ -112,6 +109,16 @@ def load_checkpoint(
     return model
 
 
+def check_images(path: str | Path, model: Diffusion, facts: Dataset) -> None:
+    """Raise UserError unless the checkpoint's model is of such images as the data set's."""
+    channels = model.denoiser.conv_out.out_channels
+    if (channels, model.levels) != (facts.channels, facts.levels):
+        raise UserError(
+            f"{path}: models {channels} channel(s) of {model.levels} levels, {facts.title} has {facts.channels} of"
+            f" {facts.levels}; name the data that it was trained on"
+        )
+
+
 def _channels(path: str | Path, flat: dict[str, np.ndarray]) -> int:
     if "score_model/conv_out/bias" not in flat:
         raise UserError(f"{path}: holds no score_model; is it a DiffEnc checkpoint?")
@@ -124,33 +131,6 @@ def _spread(config: ModelConfig, flat: dict[str, np.ndarray]) -> tuple[int, int]
         match[1] for leaf in flat if (match := re.search(r"/down_blocks_(\d+)/\w+_resnet_block\d*/conv1/bias$", leaf))
     )
     return len(found) or config.blocks, max(found.values(), default=1)
-
-
-def read_config(path: str | Path) -> tuple[ModelConfig, int, str]:
-    """The authors' JSON -> (shape, levels of a pixel, schedule). Raises UserError on what this package lacks."""
-    try:
-        config = json.loads(Path(path).read_text())
-        score, encoder = config["score_model_config"], config["encoder_config"]
-        kind = encoder["enc_type"]
-        net = encoder["nn_config"] if kind == "trainable" else {}
-        shape = ModelConfig(
-            prediction=_PREDICTIONS[config["ddpm_type"]],
-            layers=score["n_layer"],
-            width=score["n_embd"],
-            encoder=net["m_type"] if kind == "trainable" else _ENCODERS[kind],
-            blocks=net.get("n_layer", 0),
-            encoder_width=net.get("n_embd", 0),
-            encoder_groups=net.get("num_groups_groupnorm", 0),
-            gamma_min=config["gamma_min"],
-            gamma_max=config["gamma_max"],
-        )
-        return shape, config["vocab_size"], _SCHEDULES[config["gamma_type"]]
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); name the model's JSON configuration")
-    except ValueError as error:
-        raise UserError(f"{path}: is not valid JSON ({error})")
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: {error} is missing or unknown; name a DiffEnc model's JSON configuration")
 
 
 def read_msgpack(path: str | Path) -> dict:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
-from diffenc.catalog import DATASETS
 from diffenc.errors import UserError
 from diffenc.files import write_file
-from diffenc.study import Run, Study, explain
+from diffenc.settings import explain
+from diffenc.study import Run, Study
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -112,6 +112,10 @@ class Cost(_Record):
     attempts: int
 
 
+# runs.csv's columns of cost for weights that were trained elsewhere
+NOT_TRAINED_HERE = dict.fromkeys(Cost.model_fields)
+
+
 def study_folder(study: Study) -> Path:
     """Where a study's results lie, below the working directory."""
     return Path("results") / study.name
@@ -184,7 +188,7 @@ def collect(study: Study, folder: Path) -> "DataFrame":
     import pandas as pd
 
     rows = []
-    for run in study.training:
+    for run in study.all_runs:
         path = run_folder(folder, run) / EVALUATION
         remedy = make(f"results/{study.name}/runs/{run.path}/{EVALUATION}")
         if not path.is_file():
@@ -195,7 +199,7 @@ def collect(study: Study, folder: Path) -> "DataFrame":
                 raise UserError(
                     f"{path}: is of another run: {key} is {getattr(found, key)!r}, the study says {value!r}; {remedy}"
                 )
-        cost = read_cost(path.with_name(COST)).model_dump()
+        cost = read_cost(path.with_name(COST)).model_dump() if run in study.training else NOT_TRAINED_HERE
         for term in TERMS:
             bpd = getattr(found.bpd, term)
             values = found.model_dump() | cost | {"term": term, "bpd": bpd.mean, "mc_se": bpd.mc_se}
@@ -208,15 +212,16 @@ def collect(study: Study, folder: Path) -> "DataFrame":
 def _expected(study: Study, run: Run) -> dict[str, object]:
     """What an evaluation of `run` must say of itself."""
     settings = study.evaluation
-    count = settings.images or DATASETS[run.dataset].test
+    facts = study.facts(run.dataset)
+    count = settings.images or facts.test
     if settings.protocol == "authors":
-        count -= count % DATASETS[run.dataset].batch
-    training = study.training[run]
+        count -= count % facts.batch
+    training = study.training.get(run)
+    protocol = {"steps": training.steps, "training": training.results()} if training else {"training": {}}
     return {
         "study": study.name,
         **run._asdict(),
-        "steps": training.steps,
-        "training": training.results(),
+        **protocol,
         "protocol": settings.protocol,
         "passes": settings.passes,
         "evaluation_seed": settings.seed,
@@ -254,7 +259,7 @@ def check_runs(study: Study, runs: "DataFrame") -> None:
     found = Counter(
         (Run(*identity), term) for *identity, term in runs[[*IDENTITY, "term"]].itertuples(index=False, name=None)
     )
-    expected = dict.fromkeys((run, term) for run in study.training for term in TERMS)
+    expected = dict.fromkeys((run, term) for run in study.all_runs for term in TERMS)
     faults = [(key, "is missing") for key in expected if key not in found]
     faults += [(key, "is given twice") for key, count in found.items() if count > 1]
     faults += [(key, "is not in the study") for key in found if key not in expected]

@@ -13,7 +13,7 @@ from diffenc.files import write_atomically
 from diffenc.noise import Purpose
 from diffenc.processes import Processes
 from diffenc.results import ENCODING_TIMES, HEATMAP_TIMES
-from diffenc.study import Samples
+from diffenc.settings import Samples
 
 ENCODED_IMAGES = 8
 BATCH = 250  # samples that go through the network together; the noise does not depend on it

@@ -1,72 +1,151 @@
 """What a study shows: its figures and tables, the files that each is made of, and who draws it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from diffenc import results
-from diffenc.catalog import DATASETS
 from diffenc.errors import UserError
 from diffenc.study import Run, Study
-from diffenc.zoo import MODELS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from diffenc.typeset import Sheet
+
+Which = Literal["all", "encoder", "trained"]
+
 
 class RunFigure(NamedTuple):
-    """A figure of one run: the study's name for it, and the file of the run that it shows."""
+    """A figure of one run: the study's name for it, the file of the run that it shows, and of which runs it is."""
 
     asked_for: str
     file: str
+    caption: str
+    which: Which = "encoder"
 
 
 class GroupFigure(NamedTuple):
     """A figure that compares the models of one data set and schedule."""
 
     file: str
-    all_seeds: bool
+    caption: str
+    which: Which = "all"
+    all_seeds: bool = True
+
+
+class Table(NamedTuple):
+    """A table, and the file of each run that it reads beside runs.csv and tests.csv, if any."""
+
+    caption: str
+    file: str | None = None
+    which: Which = "all"
 
 
 OF_A_RUN = {
-    "heatmaps": RunFigure("heatmaps", results.ENCODINGS),
-    "heatmaps_full": RunFigure("heatmaps", results.ENCODINGS),
-    "encodings": RunFigure("encodings", results.ENCODINGS),
+    "heatmaps": RunFigure(
+        "heatmaps",
+        results.ENCODINGS,
+        "How the encoding changes with time: (x_t - x_s) / (t - s) for s = t - 0.1, summed over channels, beside the"
+        " original image. All maps share one scale.",
+    ),
+    "heatmaps_full": RunFigure(
+        "heatmaps", results.ENCODINGS, "How the encoding changes with time, at every t from 0.1 to 1.0."
+    ),
+    "encodings": RunFigure(
+        "encodings", results.ENCODINGS, "The encoder's mean x_t of test images, from t = 0 (the image) to t = 1."
+    ),
+    "process": RunFigure(
+        "process",
+        results.ENCODINGS,
+        "The diffusion process without an encoder, and with this one: z_t = alpha_t x_t + sigma_t eps, with the same"
+        " noise.",
+    ),
+    "sample_page": RunFigure("sample_page", results.SAMPLES, "Ancestral samples, one after the other.", "all"),
 }
 OF_A_GROUP = {
-    "samples": GroupFigure(results.SAMPLES, all_seeds=False),
-    "curves": GroupFigure(results.HISTORY, all_seeds=True),
-    "loss_per_t": GroupFigure(results.EVALUATION, all_seeds=True),
+    "samples": GroupFigure(
+        results.SAMPLES, "Ancestral samples of each model, drawn with the same noise.", all_seeds=False
+    ),
+    "curves": GroupFigure(
+        results.HISTORY,
+        "Training loss and its terms over the steps, in bits per dimension: the mean over seeds, each seed, and their"
+        " range.",
+        "trained",
+    ),
+    "loss_per_t": GroupFigure(
+        results.EVALUATION,
+        "The diffusion loss by time t, in bits per dimension per unit of t, and below its difference to the first"
+        " model's, with the spread over seeds.",
+    ),
+    "counterterm": GroupFigure(
+        results.INSPECTION,
+        "What the counterterm -sigma^2 x_hat leaves of the encoder's motion dx_t/dgamma, over t.",
+        "encoder",
+    ),
+    "encoder_change": GroupFigure(
+        results.INSPECTION, "How far the encoder moves an image, and the size of its output y, over t.", "encoder"
+    ),
+    "spectra": GroupFigure(
+        results.INSPECTION, "Power over spatial frequency of test images and of their encodings.", "encoder"
+    ),
+    "depth": GroupFigure(
+        results.DEPTH,
+        "Finite depth T: by how much each bound exceeds the continuous one, and the best variance ratio over t.",
+    ),
 }
-TABLE_CAPTIONS = {
-    "components": "The loss on the test set and its three terms",
-    "seeds": "Every seed's loss on the test set",
-    "comparisons": "Welch's tests across seeds, for each term of the loss",
+TABLES = {
+    "components": Table("The loss on the test set and its three terms"),
+    "seeds": Table("Every seed's loss on the test set"),
+    "comparisons": Table("Welch's tests across seeds, for each term of the loss"),
+    "power": Table("How many seeds it takes to see a difference"),
+    "paired": Table("The same test images under the same noise: trained models compared", results.PER_IMAGE),
+    "cost": Table("What training costs, and the encoder's share of it"),
+    "encoder": Table("What the encoder does", results.INSPECTION, "encoder"),
+    "endpoints": Table("The end points of the noise schedule"),
+    "depth": Table("Bounds of finite depth T, by the variance ratio of the generative model", results.DEPTH),
+    "fid": Table("FID", results.FID),
 }
-FIGURE_CAPTIONS = {
-    "heatmaps": "How the encoding changes with time: (x_t - x_s) / (t - s) for s = t - 0.1, summed over channels,"
-    " beside the original image. All maps share one scale.",
-    "heatmaps_full": "How the encoding changes with time, at every t from 0.1 to 1.0.",
-    "encodings": "The encoder's mean x_t of test images, from t = 0 (the image) to t = 1.",
-    "samples": "Ancestral samples of each model, drawn with the same noise.",
-    "curves": "Training loss and its terms over the steps, in bits per dimension: the mean over seeds, each seed,"
-    " and their range.",
-    "loss_per_t": "The diffusion loss by time t, in bits per dimension per unit of t, and below its difference to"
-    " the first model's, with the spread over seeds.",
+OF_THE_STUDY = {
+    "statistics": Table("Every comparison's statistics"),
+    "literature": Table("The literature, the paper and this study: bits per dimension on the test set"),
 }
+FIGURE_CAPTIONS = {kind: figure.caption for kind, figure in (OF_A_RUN | OF_A_GROUP).items()}
 
 
-def has_encoder(model: str) -> bool:
-    """Whether its encodings differ from the images."""
-    return MODELS[model].encoder != "identity"
+def belongs(which: Which, study: Study, run: Run) -> bool:
+    """Whether a figure or table of `which` runs shows this one."""
+    if which == "trained":
+        return run in study.training
+    return which == "all" or study.shape(run).encoder != "identity"
 
 
-def group_files(kind: str, group: dict[str, list[Run]], folder: Path) -> dict[str, list[Path]]:
-    """{model: the files that a group's figure shows}."""
-    name, all_seeds = OF_A_GROUP[kind]
+def group_files(kind: str, study: Study, dataset: str, schedule: str, folder: Path) -> dict[str, list[Path]]:
+    """{model: the files that a group's figure shows}; empty if there is no such group, or no such model in it."""
+    figure = OF_A_GROUP[kind]
+    group = study.groups().get((dataset, schedule), {})
     return {
-        model: [results.run_folder(folder, run) / name for run in (runs if all_seeds else runs[:1])]
+        model: [results.run_folder(folder, run) / figure.file for run in (runs if figure.all_seeds else runs[:1])]
         for model, runs in group.items()
+        if belongs(figure.which, study, runs[0])
     }
+
+
+def table_files(kind: str, study: Study, folder: Path) -> list[Path]:
+    """The files of the study's runs that a table reads, beside runs.csv and tests.csv."""
+    table = (TABLES | OF_THE_STUDY).get(kind)
+    if not table or not table.file:
+        return []
+    runs = [run for run in study.all_runs if belongs(table.which, study, run)]
+    if kind == "fid":
+        runs = [run for run in runs if run.model in study.fid.models]
+    return [results.run_folder(folder, run) / table.file for run in runs]
+
+
+def caption(kind: str, study: Study) -> str:
+    """A table's caption; a selection's is the study's own."""
+    if kind in study.selections:
+        return study.selections[kind].title
+    return (TABLES | OF_THE_STUDY)[kind].caption
 
 
 def figure(kind: str, of: str, study: Study, folder: Path, stem: Path) -> None:
@@ -76,56 +155,86 @@ def figure(kind: str, of: str, study: Study, folder: Path, stem: Path) -> None:
         UserError: the study has no such run or group, or a file that the figure shows is missing or damaged.
     """
     if kind in OF_A_RUN:
-        _of_run(kind, study.run(of), folder, stem)
+        _of_run(kind, study.run(of), study, folder, stem)
     else:
         _of_group(kind, of, study, folder, stem)
 
 
-def _of_run(kind: str, run: Run, folder: Path, stem: Path) -> None:
-    if not has_encoder(run.model):
+def _of_run(kind: str, run: Run, study: Study, folder: Path, stem: Path) -> None:
+    if not belongs(OF_A_RUN[kind].which, study, run):
         raise UserError(f"{run.path}: {run.model} has no encoder, x_t = x; {kind} shows models that have one")
     file = results.run_folder(folder, run) / OF_A_RUN[kind].file
-    title = f"{run.model} on {DATASETS[run.dataset].title}, {run.schedule} schedule, seed {run.seed}"
-    figure_of_encodings(kind, file, stem, title)
+    title = f"{run.model} on {study.facts(run.dataset).title}, {run.schedule} schedule, seed {run.seed}"
+    figure_of_file(kind, file, stem, title)
 
 
-def figure_of_encodings(kind: str, file: Path, stem: Path, title: str = "") -> None:
-    """Draw a figure of OF_A_RUN from any model's encodings, one of the authors' for instance."""
+def figure_of_file(kind: str, file: Path, stem: Path, title: str = "") -> None:
+    """Draw a figure of OF_A_RUN from any model's encodings or samples, one of the authors' for instance."""
     from diffenc import figures
 
-    if kind == "encodings":
-        figures.encodings(file, stem, title)
-    elif kind == "heatmaps":
-        figures.heatmap(file, stem, title)
-    else:
-        figures.heatmap(file, stem, title, figures.ALL_COLUMNS)
+    draw = {
+        "heatmaps": figures.heatmap,
+        "heatmaps_full": figures.full_heatmap,
+        "encodings": figures.encodings,
+        "process": figures.process,
+        "sample_page": figures.sample_page,
+    }
+    draw[kind](file, stem, title)
 
 
 def _of_group(kind: str, of: str, study: Study, folder: Path, stem: Path) -> None:
     from diffenc import figures
 
-    groups = {"/".join(key): group for key, group in study.groups().items()}
+    groups = ["/".join(key) for key in study.groups()]
     if of not in groups:
         raise UserError(f"{study.name}: has no group {of!r}; it has {', '.join(groups)}")
     dataset, schedule = of.split("/")
-    files = group_files(kind, groups[of], folder)
-    title = f"{DATASETS[dataset].title}, {schedule} schedule"
+    files = group_files(kind, study, dataset, schedule, folder)
+    if not files:
+        raise UserError(f"{of}: has no model with {OF_A_GROUP[kind].file}; {kind} shows models that have one")
+    title = f"{study.facts(dataset).title}, {schedule} schedule"
+    draw = {
+        "curves": figures.curves,
+        "loss_per_t": figures.loss_per_t,
+        "counterterm": figures.counterterm,
+        "encoder_change": figures.encoder_change,
+        "spectra": figures.spectra,
+        "depth": figures.depth,
+    }
     if kind == "samples":
         figures.samples({model: one[0] for model, one in files.items()}, stem, title)
-    elif kind == "curves":
-        figures.curves(files, stem, title, study.models)  # a model has one colour in all figures
     else:
-        figures.loss_per_t(files, stem, title, study.models)  # a model has one colour in all figures
+        draw[kind](files, stem, title, study.models)  # a model has one colour in all figures
 
 
-def table(kind: str, study: Study, runs: "DataFrame", tests: "DataFrame", stem: Path) -> None:
-    """Write the table `kind` as stem.csv, stem.md and stem.tex. Raises UserError if a run is missing."""
-    from diffenc import tables, typeset
+def table(
+    kind: str, study: Study, runs: "DataFrame", tests: "DataFrame", folder: Path, published: Path, stem: Path
+) -> None:
+    """Write the table `kind`, or a selection of that name, as stem.csv, .md, .html and .tex.
 
-    if kind == "components":
-        frame = tables.components(study, runs, tests)
-    elif kind == "seeds":
-        frame = tables.seeds(study, runs)
-    else:
-        frame = tables.comparisons(study, runs, tests)
-    typeset.write(tables.sheet(frame), stem, f"{study.title}. {TABLE_CAPTIONS[kind]}.")
+    Raises:
+        UserError: a run or a file that the table reads is missing or damaged.
+    """
+    from diffenc import typeset
+
+    sheet = _sheet(kind, study, runs, tests, folder, published)
+    typeset.write(sheet, stem, f"{study.title}. {caption(kind, study)}.")
+
+
+def _sheet(kind: str, study: Study, runs: "DataFrame", tests: "DataFrame", folder: Path, published: Path) -> "Sheet":
+    from diffenc import tables
+    from diffenc.published import load
+
+    everything = (study, runs, tests, folder)
+    if kind in study.selections:
+        return tables.sheet(tables.selected(study, runs, tests, load(published), study.selections[kind]))
+    losses = {
+        "components": lambda: tables.components(study, runs, tests, load(published)),
+        "seeds": lambda: tables.seeds(study, runs),
+        "comparisons": lambda: tables.comparisons(study, runs, tests),
+    }
+    if kind in losses:
+        return tables.sheet(losses[kind]())
+    if kind in ("literature", "fid"):
+        return getattr(tables, kind)(*everything, load(published))
+    return getattr(tables, kind)(*everything)

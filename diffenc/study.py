@@ -1,106 +1,67 @@
-"""A study: the YAML file that names runs, comparisons, tables and figures. Its only definition and check."""
+"""A study: the YAML file that names runs, comparisons, tables and figures. Its only definition."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from diffenc.catalog import DATASETS
+from diffenc import consistency, own
+from diffenc.authors import read_config
+from diffenc.catalog import DATASETS, Dataset
 from diffenc.errors import UserError
-from diffenc.zoo import MODELS
+from diffenc.settings import (
+    Arrays,
+    Depth,
+    Devices,
+    Evaluation,
+    Fid,
+    Inspection,
+    Name,
+    Positive,
+    Samples,
+    Saving,
+    Schedule,
+    Seed,
+    Selection,
+    Strict,
+    Training,
+    Weights,
+    explain,
+)
+from diffenc.zoo import ModelConfig, model_config
 
-Positive = Annotated[int, Field(gt=0)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Schedule = Literal["fixed", "learned"]
-Table = Literal["components", "seeds", "comparisons"]
-Figure = Literal["heatmaps", "encodings", "samples", "curves", "loss_per_t"]
-
-
-class Strict(BaseModel):
-    """Unknown keys and wrong types are refused, never converted; so are infinity and not-a-number."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class Training(Strict):
-    """The protocol of the paper (MATH.md); a study overrides what it must."""
-
-    steps: Positive
-    batch: Positive = 128
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
-    warmup: Annotated[int, Field(ge=0)] = 100
-    beta_1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    beta_2: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.9999
-    dropout: Annotated[float, Field(ge=0, le=0.9)] = 0.1
-    log_every: Positive = 1000
-
-    def results(self) -> dict[str, Any]:
-        """What of it changes the trained weights."""
-        return self.model_dump(exclude={"log_every"})
-
-
-class Evaluation(Strict):
-    """How a trained run is measured on the test set."""
-
-    passes: Annotated[int, Field(ge=1)] = 10
-    seed: Seed = 0
-    images: Positive | None = None
-    protocol: Literal["full", "authors"] = "full"
-
-
-class Samples(Strict):
-    """Ancestral samples: how many, in how many steps T."""
-
-    count: Positive = 64
-    steps: Positive = 1000
-    seed: Seed = 0
-
-
-class Devices(NamedTuple):
-    """On how much a run trains: GPUs in all, and the nodes that they are in. It changes results by rounding only."""
-
-    gpus: int
-    nodes: int
-
-
-class Saving(Strict):
-    """How often a training writes a checkpoint: by time, and at every multiple of so many steps."""
-
-    minutes: Annotated[float, Field(ge=0)] = 10
-    steps: Positive | None = None
+LOSS_TABLES = ("components", "seeds", "comparisons")
+ANALYSES = ("statistics", "power", "paired", "cost", "encoder", "endpoints", "depth")
+Table = Literal[*LOSS_TABLES, *ANALYSES, "fid", "literature"]
+FIGURES = (
+    *("heatmaps", "encodings", "process", "samples", "sample_page", "curves", "loss_per_t"),
+    *("counterterm", "encoder_change", "spectra", "depth"),
+)
+Figure = Literal[*FIGURES]
 
 
 class RunGroup(Strict):
-    """Runs that differ by model and seed only."""
+    """Runs that differ by model and seed only: trained here, or with weights that were trained elsewhere."""
 
     dataset: str
     models: Annotated[list[str], Field(min_length=1)]
     schedule: Schedule = "fixed"
     seeds: Annotated[list[Seed], Field(min_length=1)]
-    training: Training
+    training: Training | None = None
+    weights: Weights | None = None
     gpus: Positive = 1
     nodes: Positive = 1
 
     @model_validator(mode="after")
-    def _shared(self) -> "RunGroup":
-        if self.gpus % self.nodes:
-            raise ValueError(f"gpus: {self.gpus} in all cannot be shared equally by {self.nodes} nodes")
-        if self.training.batch % self.gpus:
-            raise ValueError(f"training.batch: {self.training.batch} cannot be shared equally by {self.gpus} gpus")
+    def _consistent(self) -> "RunGroup":
+        consistency.check_group(self)
         return self
 
-    @model_validator(mode="after")
-    def _known(self) -> "RunGroup":
-        if self.dataset not in DATASETS:
-            raise ValueError(f"unknown data set {self.dataset!r}; known: {', '.join(DATASETS)}")
-        for model in self.models:
-            if model not in MODELS:
-                raise ValueError(f"unknown model {model!r}; known: {', '.join(MODELS)}")
-        return self
+    @property
+    def runs(self) -> list["Run"]:
+        """Its runs, models first, then seeds."""
+        return [Run(self.dataset, model, self.schedule, seed) for model in self.models for seed in self.seeds]
 
 
 class Comparison(Strict):
@@ -113,7 +74,7 @@ class Comparison(Strict):
 
 
 class Run(NamedTuple):
-    """One training."""
+    """One trained model: data set x model x schedule x seed."""
 
     dataset: str
     model: str
@@ -129,42 +90,73 @@ class Run(NamedTuple):
 class Study(Strict):
     """A whole study file."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    name: Name
     title: str
     files: str = "data"
+    own_data: dict[Name, Arrays] = {}
     runs: Annotated[list[RunGroup], Field(min_length=1)]
     comparisons: list[Comparison] = []
     evaluation: Evaluation = Evaluation()
     samples: Samples = Samples()
-    tables: list[Table] = ["components", "seeds", "comparisons"]
-    figures: list[Figure] = ["heatmaps", "encodings", "samples", "curves", "loss_per_t"]
+    inspection: Inspection = Inspection()
+    depth: Depth = Depth()
+    fid: Fid | None = None
+    tables: list[Table] = [*LOSS_TABLES, *ANALYSES]
+    selections: dict[Name, Selection] = {}
+    figures: list[Figure] = [*FIGURES]
     checkpoints: Saving = Saving()
     tensorboard: bool = False
 
     @property
+    def members(self) -> dict[Run, RunGroup]:
+        """Every run with the group that it is from, in the file's order."""
+        return {run: group for group in self.runs for run in group.runs}
+
+    @property
+    def all_runs(self) -> list[Run]:
+        """Every run, trained here or not, in the file's order."""
+        return list(self.members)
+
+    @property
     def devices(self) -> dict[Run, Devices]:
-        """On how much each run trains."""
-        return {run: Devices(group.gpus, group.nodes) for group in self.runs for run in _runs(group)}
+        """On how much each run trains, and is evaluated and sampled."""
+        return {run: Devices(group.gpus, group.nodes) for run, group in self.members.items()}
 
     @property
     def training(self) -> dict[Run, Training]:
-        """Every run with its training protocol, in the file's order."""
-        return {run: group.training for group in self.runs for run in _runs(group)}
+        """Every run that is trained here with its protocol."""
+        return {run: group.training for run, group in self.members.items() if group.training}
+
+    @property
+    def weights(self) -> dict[Run, Weights]:
+        """Every run that was trained elsewhere with its weights."""
+        return {run: group.weights for run, group in self.members.items() if group.weights}
 
     @property
     def datasets(self) -> list[str]:
         """The data sets of its runs."""
-        return list(dict.fromkeys(run.dataset for run in self.training))
+        return list(dict.fromkeys(run.dataset for run in self.all_runs))
 
     @property
     def models(self) -> list[str]:
         """The models of its runs, each once, in the file's order."""
-        return list(dict.fromkeys(run.model for run in self.training))
+        return list(dict.fromkeys(run.model for run in self.all_runs))
+
+    def facts(self, dataset: str) -> Dataset:
+        """Shape, levels and counts of a data set, the catalogue's or one's own."""
+        return own.facts(self.own_data[dataset]) if dataset in self.own_data else DATASETS[dataset]
+
+    def shape(self, run: Run) -> ModelConfig:
+        """The shape of the run's model."""
+        group = self.members[run]
+        if group.weights:
+            return read_config(group.weights.config)[0]
+        return model_config(run.model, self.facts(run.dataset))
 
     def groups(self, dataset: str | None = None) -> dict[tuple[str, str], dict[str, list[Run]]]:
         """{(dataset, schedule): {model: its runs}}: what stands side by side in a figure."""
         found: dict[tuple[str, str], dict[str, list[Run]]] = {}
-        for run in self.training:
+        for run in self.all_runs:
             if dataset in (None, run.dataset):
                 found.setdefault((run.dataset, run.schedule), {}).setdefault(run.model, []).append(run)
         return found
@@ -177,68 +169,15 @@ class Study(Strict):
 
     def run(self, path: str) -> Run:
         """The run of that name, such as digits/VDMv-2/fixed/seed1. Raises UserError if the study has none."""
-        for run in self.training:
+        for run in self.all_runs:
             if run.path == path:
                 return run
-        raise UserError(f"{self.name}: has no run {path!r}; its first is {next(iter(self.training)).path}")
+        raise UserError(f"{self.name}: has no run {path!r}; its first is {self.all_runs[0].path}")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
-        if (most := max(group.gpus for group in self.runs)) > self.samples.count:
-            raise ValueError(f"samples.count: {self.samples.count} cannot be shared by {most} gpus; ask for more")
-        if self.name == "data":
-            raise ValueError("name: results/data holds the prepared data sets; name the study otherwise")
-        _refuse_repeated("runs", [run.path for group in self.runs for run in _runs(group)])
-        _refuse_repeated("tables", self.tables)
-        _refuse_repeated("figures", self.figures)
-        claims = [f"{c.lower} < {c.than} on {c.dataset}/{c.schedule}" for c in self.comparisons]
-        _refuse_repeated("comparisons", claims)
-        self._check_protocols()
-        self._check_comparisons()
-        self._check_evaluation()
+        consistency.check_study(self)
         return self
-
-    def _check_protocols(self) -> None:
-        protocols: dict[tuple[str, ...], tuple[Run, Training]] = {}
-        for run, training in self.training.items():
-            first, protocol = protocols.setdefault(run[:3], (run, training))
-            if protocol.results() != training.results():
-                raise ValueError(f"runs: {run.path} is trained otherwise than {first.path}; seeds share one protocol")
-
-    def _check_comparisons(self) -> None:
-        for i, comparison in enumerate(self.comparisons):
-            if comparison.lower == comparison.than:
-                raise ValueError(f"comparisons[{i}]: compares {comparison.lower} with itself; name two models")
-            for model in (comparison.lower, comparison.than):
-                group = (comparison.dataset, model, comparison.schedule)
-                seeds = sum(run[:3] == group for run in self.training)
-                if seeds < 2:
-                    raise ValueError(
-                        f"comparisons[{i}]: {'/'.join(group)} has {seeds} seed(s) in `runs`; a test across seeds"
-                        " needs at least two"
-                    )
-
-    def _check_evaluation(self) -> None:
-        for name in self.datasets:
-            facts = DATASETS[name]
-            count = self.evaluation.images or facts.test
-            if count > facts.test:
-                raise ValueError(f"evaluation.images: {count} asked for, {name} has {facts.test}; ask for fewer")
-            if self.evaluation.protocol == "authors" and count < facts.batch:
-                raise ValueError(
-                    f"evaluation.images: protocol authors drops the last partial batch of {facts.batch}, and leaves"
-                    f" none of {count}; take more, or protocol full"
-                )
-
-
-def _refuse_repeated(key: str, values: list[str]) -> None:
-    for value, count in Counter(values).items():
-        if count > 1:
-            raise ValueError(f"{key}: {value} is given twice; name each once")
-
-
-def _runs(group: RunGroup) -> list[Run]:
-    return [Run(group.dataset, m, group.schedule, s) for m in group.models for s in group.seeds]
 
 
 class _Loader(yaml.SafeLoader):
@@ -254,19 +193,23 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def read_yaml(path: str | Path, remedy: str) -> Any:
+    """The content of a YAML file without repeated keys. Raises UserError, with the remedy if it cannot be read."""
+    try:
+        return yaml.load(Path(path).read_text(), _Loader)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {remedy}")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}")
+
+
 def load_study(path: str | Path) -> Study:
     """Read and check a study file.
 
     Raises:
         UserError: the file is missing, is not YAML, has an unknown key, a wrong type or an inconsistency.
     """
-    try:
-        content = yaml.load(Path(path).read_text(), _Loader)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); name a study file, for example config/demo.yaml")
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}")
-    return parse_study(content, str(path))
+    return parse_study(read_yaml(path, "name a study file, for example config/demo.yaml"), str(path))
 
 
 def parse_study(content: Any, source: str) -> Study:
@@ -277,27 +220,3 @@ def parse_study(content: Any, source: str) -> Study:
         return Study.model_validate(content)
     except ValidationError as error:
         raise UserError(f"{source}: {explain(error)}")
-
-
-def explain(error: ValidationError) -> str:
-    """Pydantic's first complaint as one line: the key, what is wrong, what to do.
-
-    An unknown key comes first: a misspelled one is missing under its right name as well.
-    """
-    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-    found = first.get("input")
-    if first["type"] == "extra_forbidden":
-        message = f"unknown key; remove it or correct its spelling (value: {found!r})"
-    elif first["type"] == "missing":
-        message = "is missing; add it"
-    elif isinstance(found, str) and first["type"] == "float_type":
-        message = f"{found!r} is text, not a number; YAML reads 2e-4 as text, write 2.0e-4, without quotes"
-    elif isinstance(found, str) and first["type"] == "int_type":
-        message = f"{found!r} is text, not a whole number; write its digits, without quotes"
-    elif first["type"] == "value_error":
-        message = str(first["ctx"]["error"])
-    else:
-        message = f"{first['msg']}; found {found!r}"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{key}: {message}{more}" if key else message + more

@@ -8,7 +8,6 @@ import json
 import signal
 import time
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,9 @@ from diffenc.interruption import Stopped, StopSignal, locked
 from diffenc.journal import Journal, Silence
 from diffenc.processes import Processes
 from diffenc.results import COST, HISTORY, MODEL
-from diffenc.study import Run, Training
-from diffenc.weights import save_model, trained
+from diffenc.settings import Training
+from diffenc.study import Run
+from diffenc.weights import configuration, save_model, trained
 from diffenc.zoo import model_config
 
 # what the processes agree on after a step; anything higher is the signal that asked to stop
@@ -56,17 +56,11 @@ def ema_update(average: list[Tensor], parameters: list[Tensor], rate: float) -> 
     torch._foreach_lerp_(average, parameters, 1 - rate)
 
 
-def resolve(run: Run, training: Training, study: str, manifest: dict[str, Any]) -> dict[str, Any]:
+def resolve(run: Run, training: Training, study: str, data_folder: Path) -> dict[str, Any]:
     """The run's whole configuration: written beside its results and stamped into its checkpoints."""
-    return {
-        "study": study,
-        **run._asdict(),
-        "release": manifest["release"],
-        "train_sha256": manifest["train"]["sha256"],
-        "shape": asdict(model_config(run.model, run.dataset)),
-        "training": training.results(),
-        "results_version": versions.TRAIN,
-    }
+    facts = data.facts(data_folder)
+    shared = configuration(run, study, model_config(run.model, facts), data.manifest(data_folder), facts)
+    return {**shared, "training": training.results(), "results_version": versions.TRAIN}
 
 
 class Loss(nn.Module):
@@ -101,10 +95,12 @@ class Trainer:
         if self.processes.first:
             data.verify(data_folder)
         exact_float32()
-        self.config = resolve(run, training, study, data.manifest(data_folder))
+        self.config = resolve(run, training, study, data_folder)
         part = self.processes.part(training.batch)
         self.feed = Feed(data.load(data_folder, "train"), training.batch, run.seed, device, part)
-        self.model: Diffusion = build(run.model, run.dataset, run.schedule, training.dropout, run.seed).to(device)
+        self.model: Diffusion = build(
+            run.model, data.facts(data_folder), run.schedule, training.dropout, run.seed
+        ).to(device)
         self.loss = self.processes.data_parallel(Loss(self.model))
         self.optimizer = optimizer_for(self.model, training)
         average = [p.detach().clone() for p in self.model.parameters()]

@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from diffenc.assembly import build
+from diffenc.assembly import assemble
+from diffenc.catalog import Dataset
 from diffenc.diffusion import Diffusion
 from diffenc.errors import UserError
 from diffenc.files import write_atomically, write_file
 from diffenc.results import CONFIG, MODEL
+from diffenc.study import Run
+from diffenc.unet import stages
+from diffenc.zoo import ModelConfig
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -52,6 +57,20 @@ def _opened(path: Path) -> Iterator[Any]:
         raise UserError(f"{path}: no such file")
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: is damaged or truncated ({' '.join(str(error).split())})")
+
+
+def configuration(
+    run: Run, study: str, shape: ModelConfig, manifest: dict[str, Any], facts: Dataset
+) -> dict[str, Any]:
+    """What every run's configuration has: which run it is, on what data, and its model's shape."""
+    return {
+        "study": study,
+        **run._asdict(),
+        "release": manifest["release"],
+        "train_sha256": manifest["train"]["sha256"],
+        "images": {"channels": facts.channels, "side": facts.side, "levels": facts.levels},
+        "shape": asdict(shape),
+    }
 
 
 def save_model(
@@ -97,12 +116,19 @@ def first_difference(theirs: dict[str, Any], ours: dict[str, Any], prefix: str =
     return None
 
 
+def _empty(config: dict[str, Any]) -> Diffusion:
+    """A model of the configuration's shape. Raises KeyError or TypeError if it is not one."""
+    shape, images = ModelConfig(**config["shape"]), config["images"]
+    spread = stages(shape.encoder, shape.blocks, images["side"])
+    return assemble(shape, images["channels"], images["levels"], spread, config["schedule"])
+
+
 def load_model(folder: Path) -> tuple[Diffusion, dict[str, Any]]:
     """A trained run's model with its averaged weights, on the CPU, and its configuration. Raises UserError."""
     remedy = "train the run first (diffenc train, or snakemake with its evaluation as the target)"
     try:
         config = yaml.safe_load((folder / CONFIG).read_text())
-        model = build(config["model"], config["dataset"], config["schedule"])
+        model = _empty(config)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{folder / CONFIG}: cannot be read ({' '.join(str(error).split())}); {remedy}")
     except (KeyError, TypeError) as error:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from diffenc.catalog import DATASETS
+from diffenc.catalog import Dataset
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ MODELS = {
 }
 
 
-def model_config(name: str, dataset: str) -> ModelConfig:
-    """The shape of model `name` on `dataset`.
+def model_config(name: str, facts: Dataset) -> ModelConfig:
+    """The shape of model `name` on a data set.
 
     The paper's large models are twice as wide on ImageNet32. With fewer levels than 256, gamma_min rises, so that
     the noise at t = 0 is the same fraction of the distance between two levels.
     """
     config = MODELS[name]
-    gamma_min = round(config.gamma_min + 2 * math.log(256 / DATASETS[dataset].levels), 1)
-    wide = dataset == "imagenet32" and config.layers == _LARGE.layers
+    gamma_min = round(config.gamma_min + 2 * math.log(256 / facts.levels), 1)
+    wide = facts.wide and config.layers >= _LARGE.layers
     return replace(config, gamma_min=gamma_min, width=256 if wide else config.width)

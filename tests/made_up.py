@@ -5,7 +5,8 @@ import json
 import numpy as np
 
 from diffenc.results import COST, EVALUATION, HISTORY, run_folder
-from diffenc.study import Training, parse_study
+from diffenc.settings import Training
+from diffenc.study import parse_study
 
 BASE = {"VDMv-2": 2.64, "DiffEnc-2-1": 2.62, "DiffEnc-2-nt": 2.70}
 

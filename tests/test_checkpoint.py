@@ -16,7 +16,8 @@ from diffenc import data
 from diffenc.checkpoint import Checkpoints
 from diffenc.errors import UserError
 from diffenc.interruption import StopSignal, locked
-from diffenc.study import Run, Training
+from diffenc.settings import Training
+from diffenc.study import Run
 from diffenc.train import Trainer
 
 TRAINING = Training(steps=8, batch=4, warmup=2, log_every=2, ema=0.9)

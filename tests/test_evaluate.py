@@ -9,7 +9,7 @@ import torch
 from diffenc.assembly import build
 from diffenc.catalog import DATASETS
 from diffenc.evaluate import draw, draw_as_authors, evaluate, summarise
-from diffenc.study import Evaluation
+from diffenc.settings import Evaluation
 
 CPU = torch.device("cpu")
 AUTHORS_BATCH = DATASETS["digits"].batch
@@ -17,7 +17,7 @@ AUTHORS_BATCH = DATASETS["digits"].batch
 
 @pytest.fixture(scope="module")
 def model():
-    model = build("VDMv-2", "digits", "fixed", seed=0)
+    model = build("VDMv-2", DATASETS["digits"], "fixed", seed=0)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():

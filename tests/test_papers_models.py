@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from diffenc.assembly import build, parameters
+from diffenc.catalog import DATASETS
 from diffenc.cli import main
 
 
@@ -37,7 +38,7 @@ def test_prepare_train_and_evaluate(fashion_mnist, tmp_path, model):
     main(["evaluate", "--model", str(out), "--data", data, *options, "--out", str(out / "evaluation.json")])
     evaluation = json.loads((out / "evaluation.json").read_text())
     assert (evaluation["images"], evaluation["passes"], evaluation["steps"]) == (64, 2, 20)
-    assert evaluation["parameters"] == parameters(build(model, "fashion_mnist", "fixed"))
+    assert evaluation["parameters"] == parameters(build(model, DATASETS["fashion_mnist"], "fixed"))
     assert 0 < evaluation["bpd"]["total"]["mean"] < lines[0]["total"]
     with np.load(out / "evaluation.npz") as terms:
         assert terms["diffusion"].shape == (2, 64)

@@ -19,7 +19,8 @@ from test_train import CPU, history, published, same_weights, train, wait_for, w
 from diffenc import data
 from diffenc.cli import main
 from diffenc.errors import UserError
-from diffenc.study import Devices, Run, Training, parse_study
+from diffenc.settings import Devices, Training
+from diffenc.study import Run, parse_study
 from diffenc.train import Trainer
 
 PROTOCOL = {"steps": 12, "batch": 12, "warmup": 2, "log_every": 3, "ema": 0.9}

@@ -10,7 +10,7 @@ from test_train import CPU, Trainer, train
 
 from diffenc import data, progress
 from diffenc.cli import main
-from diffenc.study import Training
+from diffenc.settings import Training
 
 
 @pytest.fixture(scope="module")

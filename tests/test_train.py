@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 
 from diffenc import data
 from diffenc.errors import UserError
-from diffenc.study import Run, Training
+from diffenc.settings import Training
+from diffenc.study import Run
 from diffenc.train import Feed, Trainer, learning_rate
 
 CPU = torch.device("cpu")

@@ -4,16 +4,19 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from diffenc.catalog import DATASETS
+from diffenc import own
+from diffenc.catalog import DATASETS, Dataset
 from diffenc.data import sources
 from diffenc.data.originals import FILES, OLD_IMAGENET32, OLD_IMAGENET32_REFUSED, locate
 from diffenc.errors import UserError
+from diffenc.files import sha256_of
+from diffenc.settings import Arrays
 
 MANIFEST = "manifest.json"
 
@@ -31,30 +34,59 @@ def prepare(name: str, out: Path, files: Path) -> None:
     if name not in DATASETS:
         raise UserError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
     dataset = DATASETS[name]
-    try:
+    with _explained(out):
         originals = locate(name, Path(files))
         digests: dict[str, str] = {}
-        manifest = {
-            "dataset": name,
-            "release": dataset.release,
-            "shape": list(dataset.shape),
-            "levels": dataset.levels,
-        }
-        with _staged(Path(out)) as paths:
-            splits = sources.read(name, originals, digests)
-            for split in ("test", "train"):  # the small one first: a wrong release shows at once
-                count = getattr(dataset, split)
-                total, sha256 = _write(paths[f"{split}.npy"], splits[split], (count, *dataset.shape))
-                if total != count:
-                    raise UserError(_wrong_count(name, split, total, originals))
-                manifest[split] = {"count": count, "sha256": sha256}
-            manifest["originals"] = dict(sorted(digests.items()))
-            paths[MANIFEST].write_text(json.dumps(manifest, indent=2) + "\n")
+        splits = sources.read(name, originals, digests)
+        _save(name, dataset, Path(out), splits, digests, lambda split, n: _wrong_count(name, split, n, originals))
+
+
+def prepare_own(name: str, arrays: Arrays, out: Path) -> None:
+    """Write a data set of the user's own as `prepare` does. Raises UserError likewise."""
+    dataset = own.facts(arrays)
+    splits = {split: iter([own.read(Path(file))]) for split, file in (("train", arrays.train), ("test", arrays.test))}
+    for file in (arrays.train, arrays.test):
+        if (highest := own.read(Path(file)).max()) >= arrays.levels:
+            raise UserError(f"{file}: has a pixel of {highest}, own_data.{name}.levels is {arrays.levels}; raise it")
+    with _explained(out):
+        digests = {file: sha256_of(Path(file)) for file in (arrays.train, arrays.test)}
+        _save(name, dataset, Path(out), splits, digests, lambda split, n: f"{name}: {n} {split} images")
+
+
+@contextmanager
+def _explained(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UserError(
             f"{error.filename or out}: cannot be read or written ({error.strerror}); check the path, its"
             " permissions and the space on the disk"
         ) from error
+
+
+def _save(
+    name: str,
+    dataset: Dataset,
+    out: Path,
+    splits: dict[str, sources.Batches],
+    digests: dict[str, str],
+    wrong_count: Callable[[str, int], str],
+) -> None:
+    manifest = {
+        "dataset": name,
+        "release": dataset.release,
+        "shape": list(dataset.shape),
+        "levels": dataset.levels,
+    }
+    with _staged(out) as paths:
+        for split in ("test", "train"):  # the small one first: a wrong release shows at once
+            count = getattr(dataset, split)
+            total, sha256 = _write(paths[f"{split}.npy"], splits[split], (count, *dataset.shape))
+            if total != count:
+                raise UserError(wrong_count(split, total))
+            manifest[split] = {"count": count, "sha256": sha256}
+        manifest["originals"] = dict(sorted(digests.items()))
+        paths[MANIFEST].write_text(json.dumps(manifest, indent=2) + "\n")
 
 
 @contextmanager
@@ -82,6 +114,7 @@ def _write(path: Path, batches: sources.Batches, shape: tuple[int, ...]) -> tupl
     with path.open("wb") as file:
         file.write(header.getvalue())
         for images in batches:
+            images = np.ascontiguousarray(images)
             digest.update(images)
             file.write(images)
             total += len(images)

@@ -1,6 +1,5 @@
 """Reading a prepared data set: memory-mapped arrays, checked against their manifest."""
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,9 +7,11 @@ import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from diffenc.catalog import DATASETS
+from diffenc import own
+from diffenc.catalog import DATASETS, Dataset
 from diffenc.data.preparation import MANIFEST
 from diffenc.errors import UserError
+from diffenc.files import sha256_of
 
 
 class SplitEntry(TypedDict):
@@ -49,6 +50,16 @@ def manifest(folder: Path) -> Manifest:
         raise UserError(f"{path}: is damaged, {key}: {first['msg']}; {_remedy(folder)}") from error
 
 
+def facts(folder: Path) -> Dataset:
+    """Shape, levels and counts of a prepared data set. Raises UserError as `manifest` does."""
+    content = manifest(folder)
+    if content["dataset"] in DATASETS:
+        return DATASETS[content["dataset"]]
+    (channels, side, _), counts = content["shape"], (content["train"]["count"], content["test"]["count"])
+    name, levels, release = content["dataset"], content["levels"], content["release"]
+    return Dataset(name, channels, side, levels, *counts, own.BATCH, release)
+
+
 def load(folder: Path, split: Literal["train", "test"]) -> np.memmap:
     """The images of a split, uint8 (N, C, H, W), memory-mapped read-only.
 
@@ -85,9 +96,7 @@ def verify(folder: Path) -> None:
     for split in ("train", "test"):
         load(folder, split)
         path = Path(folder) / f"{split}.npy"
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != content[split]["sha256"]:
+        if sha256_of(path) != content[split]["sha256"]:
             raise UserError(f"{path}: its sha256 is not the manifest's, it was changed; {_remedy(folder)}")
 
 

@@ -9,6 +9,7 @@ from scipy.integrate import quad
 from torch import nn
 
 from diffenc.assembly import build
+from diffenc.catalog import DATASETS
 from diffenc.diffusion import Diffusion
 from diffenc.encoder import Identity, NonTrainable
 from diffenc.schedule import FixedSchedule, LearnedSchedule
@@ -128,7 +129,7 @@ def inputs(model, channels=1, side=8, count=3):
 
 
 def test_a_trainable_encoder_with_y_zero_is_the_non_trainable_one():
-    trainable, fixed = (build(name, "digits", "fixed").double() for name in ("DiffEnc-2-1", "DiffEnc-2-nt"))
+    trainable, fixed = (build(name, DATASETS["digits"], "fixed").double() for name in ("DiffEnc-2-1", "DiffEnc-2-nt"))
     randomised(trainable.denoiser)
     fixed.denoiser.load_state_dict(trainable.denoiser.state_dict())
     batch = inputs(trainable)
@@ -139,7 +140,7 @@ def test_a_trainable_encoder_with_y_zero_is_the_non_trainable_one():
 @pytest.mark.parametrize(("name", "dataset"), [("DiffEnc-2-1", "digits"), ("DiffEnc-8-4", "mnist")])
 @pytest.mark.parametrize("dropout", [False, True])
 def test_encoder_motion_is_the_finite_difference(name, dataset, dropout):
-    model = randomised(build(name, dataset, "fixed", dropout=0.1).double())
+    model = randomised(build(name, DATASETS[dataset], "fixed", dropout=0.1).double())
     side = {"digits": 8, "mnist": 28}[dataset]
     x = model.scale(inputs(model, side=side)[0])
     gamma, h = torch.tensor([-6.0, -1.0, 3.0], dtype=torch.float64), 1e-6
@@ -154,7 +155,7 @@ def test_encoder_motion_is_the_finite_difference(name, dataset, dropout):
 
 
 def test_gradient_of_the_loss_is_the_finite_difference():
-    model = randomised(build("DiffEnc-2-1", "digits", "learned").double())
+    model = randomised(build("DiffEnc-2-1", DATASETS["digits"], "learned").double())
     batch = inputs(model)
     parameters = list(model.parameters())
     generator = torch.Generator().manual_seed(7)
@@ -178,7 +179,7 @@ def test_gradient_of_the_loss_is_the_finite_difference():
 @pytest.mark.parametrize("side", [5, 7, 12])
 @pytest.mark.parametrize("name", ["VDM-8", "DiffEnc-8-2", "DiffEnc-8-4"])
 def test_any_image_size(name, side):
-    model = build(name, "cifar10", "fixed")
+    model = build(name, DATASETS["cifar10"], "fixed")
     images, t, *noise = inputs(model, channels=3, side=side, count=1)
     with torch.no_grad():
         terms = model.loss_terms(images, t.float(), *(eps.float() for eps in noise))
@@ -209,4 +210,4 @@ def test_decoder_is_the_softmax_over_levels(levels):
 def test_parameter_counts(name, dataset, count):
     from diffenc.assembly import parameters
 
-    assert parameters(build(name, dataset, "fixed")) == count
+    assert parameters(build(name, DATASETS[dataset], "fixed")) == count

@@ -9,7 +9,7 @@ import torch
 
 from diffenc.diffusion import bits_per_dimension
 from diffenc.official import from_flax, leaves, load_checkpoint, parameter_name, read_msgpack
-from diffenc.study import Training
+from diffenc.settings import Training
 from diffenc.train import ema_update, optimizer_for
 
 FOLDER = Path(__file__).parents[1] / "parity"

@@ -1,0 +1,49 @@
+"""From the runs' files to what is shown: collect, compare, table, figure, page."""
+
+from argparse import Namespace
+
+from diffenc import results, show
+from diffenc.commands.common import part
+from diffenc.errors import UserError
+from diffenc.study import load_study
+
+
+def collect(options: Namespace) -> None:
+    """Evaluations -> runs.csv."""
+    study = part(options)
+    results.write_csv(results.collect(study, results.study_folder(study)), options.out)
+
+
+def compare(options: Namespace) -> None:
+    """runs.csv -> tests.csv; that of the whole study also corrects for the number of its tests."""
+    from diffenc import inference, statistics
+
+    tests = statistics.compare(part(options), results.read_runs(options.runs))
+    results.write_csv(tests if options.dataset else inference.add_holm(tests), options.out)
+
+
+def table(options: Namespace) -> None:
+    """runs.csv, tests.csv and the runs' files -> one table."""
+    study = part(options)
+    if options.kind not in (*show.TABLES, *show.OF_THE_STUDY, *study.selections):
+        known = ", ".join([*show.TABLES, *show.OF_THE_STUDY, *study.selections])
+        raise UserError(f"{options.kind}: is no table of {options.study}; it has {known}")
+    runs, tests = results.read_runs(options.runs), results.read_tests(options.tests)
+    show.table(options.kind, study, runs, tests, results.study_folder(study), options.published, options.out)
+
+
+def figure(options: Namespace) -> None:
+    """A run's or a group's files -> one figure."""
+    if options.file:
+        if options.kind not in show.OF_A_RUN:
+            raise UserError(f"--file: {options.kind} compares models; name them by --of and --study")
+        show.figure_of_file(options.kind, options.file, options.out)
+        return
+    if not options.study:
+        raise UserError("--of: names a part of a study; name its file by --study")
+    study = load_study(options.study)
+    show.figure(options.kind, options.of, study, results.study_folder(study), options.out)
+
+
+def page(options: Namespace) -> None:
+    """All that a study shows -> one page."""

@@ -1,0 +1,37 @@
+"""Data sets of the user's own: .npy files of uint8 images, channels last or without a channel."""
+
+from pathlib import Path
+
+import numpy as np
+
+from diffenc.catalog import Dataset
+from diffenc.errors import UserError
+from diffenc.settings import Arrays
+
+RELEASE = "the user's own arrays"
+BATCH = 128
+
+
+def facts(arrays: Arrays) -> Dataset:
+    """Shape, levels and counts, from the files' headers. Raises UserError if a file is none of images."""
+    train, test = (read(Path(file)).shape for file in (arrays.train, arrays.test))
+    if train[1:] != test[1:]:
+        raise UserError(f"{arrays.test}: images of shape {test[1:]}, in {arrays.train} {train[1:]}; make them alike")
+    _, channels, side, _ = test
+    return Dataset(arrays.title, channels, side, arrays.levels, train[0], test[0], BATCH, RELEASE)
+
+
+def read(path: Path) -> np.ndarray:
+    """Images as (N, C, H, W) uint8, memory-mapped. Raises UserError if the file does not hold square images."""
+    form = "give a .npy file of uint8 images (N, H, W) or (N, H, W, C), C = 1 or 3, H = W"
+    try:
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); {form}")
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise UserError(f"{path}: is not an array of images; {form}")
+    images = images[..., None] if images.ndim == 3 else images
+    count, height, width, channels = images.shape
+    if not count or height != width or channels not in (1, 3):
+        raise UserError(f"{path}: has shape {images.shape}; {form}")
+    return images.transpose(0, 3, 1, 2)

@@ -1,0 +1,154 @@
+"""The settings in a study, part by part: what each key may be, and its default."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Positive = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+Schedule = Literal["fixed", "learned"]
+
+
+class Strict(BaseModel):
+    """Unknown keys and wrong types are refused, never converted; so are infinity and not-a-number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Training(Strict):
+    """The protocol of the paper (MATH.md); a study overrides what it must."""
+
+    steps: Positive
+    batch: Positive = 128
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    warmup: Annotated[int, Field(ge=0)] = 100
+    beta_1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta_2: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.9999
+    dropout: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    log_every: Positive = 1000
+
+    def results(self) -> dict[str, Any]:
+        """What of it changes the trained weights."""
+        return self.model_dump(exclude={"log_every"})
+
+
+class Evaluation(Strict):
+    """How a trained run is measured on the test set."""
+
+    passes: Annotated[int, Field(ge=1)] = 10
+    seed: Seed = 0
+    images: Positive | None = None
+    protocol: Literal["full", "authors"] = "full"
+
+
+class Samples(Strict):
+    """Ancestral samples: how many, in how many steps T."""
+
+    count: Positive = 64
+    steps: Positive = 1000
+    seed: Seed = 0
+
+
+class Devices(NamedTuple):
+    """On how much a run trains: GPUs in all, and the nodes that they are in. It changes results by rounding only."""
+
+    gpus: int
+    nodes: int
+
+
+class Saving(Strict):
+    """How often a training writes a checkpoint: by time, and at every multiple of so many steps."""
+
+    minutes: Annotated[float, Field(ge=0)] = 10
+    steps: Positive | None = None
+
+
+class Depth(Strict):
+    """Bounds of finite depth T: which T, and which fixed variance ratios w beside 1 and the best one."""
+
+    depths: Annotated[list[Positive], Field(min_length=1)] = [10, 30, 100, 300, 1000]
+    ratios: list[Annotated[float, Field(gt=0)]] = [0.5, 0.9, 1.1, 2.0]
+    passes: Positive = 2
+    images: Positive | None = 1000
+    seed: Seed = 0
+
+
+class Inspection(Strict):
+    """What the encoder does, and how well the counterterm cancels it, on so many test images."""
+
+    images: Positive = 256
+    seed: Seed = 0
+
+
+class Fid(Strict):
+    """FID of some models: so many samples, each against the (first) images of the train and the test set."""
+
+    models: Annotated[list[str], Field(min_length=1)]
+    counts: Annotated[list[Annotated[int, Field(gt=1)]], Field(min_length=1)] = [10_000, 50_000]
+    references: Annotated[list[Literal["train", "test"]], Field(min_length=1)] = ["train", "test"]
+    images: Annotated[int, Field(gt=1)] | None = None
+    steps: Positive = 1000
+    seed: Seed = 0
+    weights: str | None = None
+
+
+class Weights(Strict):
+    """Weights that were trained elsewhere; `{seed}` in the path stands for the run's seed."""
+
+    format: Literal["authors"]
+    path: str
+    config: str
+
+    def file(self, seed: int) -> Path:
+        """The checkpoint of one seed."""
+        return Path(self.path.replace("{seed}", str(seed)))
+
+
+class Arrays(Strict):
+    """A data set of the user's own: .npy files of uint8 images (N, H, W) or (N, H, W, C).
+
+    `noise` is an .npz with t (N,), eps_0 and eps_t (N, H, W, C): evaluation then uses it in place of ours.
+    """
+
+    title: str
+    train: str
+    test: str
+    levels: Annotated[int, Field(ge=2, le=256)] = 256
+    noise: str | None = None
+
+
+class Selection(Strict):
+    """A table of losses of some models of one data set and schedule, such as one of the paper's."""
+
+    title: str
+    dataset: str
+    schedule: Schedule = "fixed"
+    models: Annotated[list[str], Field(min_length=1)]
+
+
+def explain(error: ValidationError) -> str:
+    """Pydantic's first complaint as one line: the key, what is wrong, what to do.
+
+    An unknown key comes first: a misspelled one is missing under its right name as well.
+    """
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    found = first.get("input")
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key; remove it or correct its spelling (value: {found!r})"
+    elif first["type"] == "missing":
+        message = "is missing; add it"
+    elif isinstance(found, str) and first["type"] == "float_type":
+        message = f"{found!r} is text, not a number; YAML reads 2e-4 as text, write 2.0e-4, without quotes"
+    elif isinstance(found, str) and first["type"] == "int_type":
+        message = f"{found!r} is text, not a whole number; write its digits, without quotes"
+    elif first["type"] == "value_error":
+        message = str(first["ctx"]["error"])
+    else:
+        message = f"{first['msg']}; found {found!r}"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{key}: {message}{more}" if key else message + more
