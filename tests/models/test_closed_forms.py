@@ -5,53 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from gaussian import GAMMA_0, GAMMA_1, SLOPE, D, alpha2, draw, gaussian_model, randomised, sigma2
 from scipy.integrate import quad
-from torch import nn
 
 from diffenc.assembly import build
 from diffenc.catalog import DATASETS
-from diffenc.diffusion import Diffusion
 from diffenc.encoder import Identity, NonTrainable
 from diffenc.schedule import FixedSchedule, LearnedSchedule
-
-GAMMA_0, GAMMA_1 = -13.3, 5.0
-D = 16
-SLOPE = GAMMA_1 - GAMMA_0
-
-
-def alpha2(gamma):
-    return 1 / (1 + math.exp(gamma))
-
-
-def sigma2(gamma):
-    return 1 / (1 + math.exp(-gamma))
-
-
-class Optimal(nn.Module):
-    """E[x_t | z_t] for x ~ N(0, s^2 I), as v or epsilon; x_t = x, or alpha^2 x."""
-
-    def __init__(self, s, encoded, prediction):
-        super().__init__()
-        self.s, self.encoded, self.prediction = s, encoded, prediction
-
-    def forward(self, z, gamma, keys=None):
-        a2, s2 = (torch.sigmoid(sign * gamma)[:, None, None, None] for sign in (-1, 1))
-        prior = self.s**2 * (a2**2 if self.encoded else 1)
-        x_hat = a2.sqrt() * prior * z / (a2 * prior + s2)
-        if self.prediction == "epsilon":
-            return (z - a2.sqrt() * x_hat) / s2.sqrt()
-        return (a2.sqrt() * z - x_hat) / s2.sqrt()
-
-
-def gaussian_model(s, encoder, prediction="v", schedule=FixedSchedule):
-    denoiser = Optimal(s, isinstance(encoder, NonTrainable), prediction)
-    return Diffusion(schedule(GAMMA_0, GAMMA_1), encoder, denoiser, 256, prediction).double()
-
-
-def draw(s, count, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    x, eps = (torch.randn(count, 1, 4, 4, generator=generator, dtype=torch.float64) for _ in range(2))
-    return s * x, (torch.arange(count, dtype=torch.float64) + 0.5) / count, eps
 
 
 def assert_mean(values, expected):
@@ -110,15 +70,6 @@ def test_ancestral_sampling_gives_the_variance_back(s, encoder):
     error = s**2 * math.sqrt(2 / x.numel())
     # besides the Monte Carlo error, time steps of finite length leave a bias of order 1 / T
     assert x.square().mean().item() == pytest.approx(s**2, abs=4 * error + 5 * s**2 / steps)
-
-
-def randomised(model, seed=3):
-    """The zero kernels of a new network hide everything; fill them."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype))
-    return model
 
 
 def inputs(model, channels=1, side=8, count=3):
