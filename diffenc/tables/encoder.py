@@ -88,7 +88,7 @@ def _measured(name: str, missing: str = "n/a") -> Cell:
         if pd.isna(row[name]):
             return missing if row["n"] else "n/a"
         size = math.floor(math.log10(abs(row[name]))) if row[name] else 0
-        return mean_se(row, name, min(max(_DIGITS - 1 - size, _DIGITS), _MOST_DECIMALS))
+        return mean_se(row, name, min(max(_DIGITS - 1 - size, 0), _MOST_DECIMALS))
 
     return cell
 
@@ -100,9 +100,13 @@ def _encoder_notes(study: Study, runs: pd.DataFrame, frame: pd.DataFrame) -> lis
         " trainable encoder's network puts into x_t = alpha_t^2 x + sigma_t^2 y; the non-trainable one has none.",
         "Share of motion left: the sum over images of the squared norm of dx_t/dgamma + sigma_t^2 x_hat, over that of"
         " dx_t/dgamma. The generative model cancels the encoder's motion dx_t/dgamma by its counterterm"
-        " -sigma_t^2 x_hat: 0 means that all of it is cancelled, 1 that the counterterm does no more than none would,"
-        " above 1 that it does harm. It says how good the approximation is, not how good the model: the loss counts"
-        " what is left, and bounds the likelihood whatever the share.",
+        " -sigma_t^2 x_hat: 0 means that all of it is cancelled, 1 that as much is left as without a counterterm,"
+        " above 1 that it adds more than it takes away, as it does when the encoder hardly moves.",
+        "What is left is not a loss by itself: it enters the diffusion term in one sum with the denoiser's error, and"
+        " the denoiser is trained on that sum. With r the x_hat that would cancel the motion, the best x_hat is the"
+        " mean of (x_t + sigma_t^2 r) / (1 + sigma_t^2) given z_t, a compromise wherever r differs from x_t. For the"
+        " non-trainable encoder r = x_t, and the share is the relative error of the denoiser. The bound on the"
+        " likelihood holds whatever the share.",
     ]
     return notes + _sources(study, runs, {d: f"{n:,} test images" for d, n in _images(frame).items() if n})
 

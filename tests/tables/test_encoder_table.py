@@ -88,7 +88,7 @@ def test_encoder_written(tmp_path):
     exact = sheet.frame.iloc[0]
     assert first["RMS of x_t - x"] == f"{exact['rms_change']:.5f} ± {exact['rms_change_se']:.5f}"  # three digits
     assert float(first["RMS of x_t - x"].split()[0]) == pytest.approx(exact["rms_change"], rel=0.005)
-    assert sum("1 that the counterterm does no more than none" in note for note in notes) == 1
+    assert sum("1 that as much is left as without a counterterm" in note for note in notes) == 1
     assert notes[-1] == "Digits: scikit-learn's copy of the UCI test set; 5 test images."
     assert "x\\_t - x" in latex
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "name.csv"), sheet.frame, check_dtype=False)
