@@ -188,7 +188,7 @@ def fid(
         counts: how many samples, each at least 2.
         extractor: what `load_extractor` gave.
         levels: values a pixel can have; fewer than 256 are stretched over 0 to 255, which Inception expects.
-        cache: a folder that keeps the references' statistics, as inception_SPLIT.npz.
+        cache: a folder that keeps the references' statistics, as inception_SPLIT_COUNT.npz.
         batch: images at a time; it changes results by rounding only.
 
     Raises:
@@ -234,7 +234,7 @@ def _of_reference(
     if cache is None:
         return _statistics(images, [len(images)], extractor, levels, batch)[len(images)]
     facts = f"{IMPLEMENTATION} {extractor.weights_sha256} {levels} {images.shape} {_sha256(images)}"
-    key, path = hashlib.sha256(facts.encode()).hexdigest(), cache / f"inception_{name}.npz"
+    key, path = hashlib.sha256(facts.encode()).hexdigest(), cache / f"inception_{name}_{len(images)}.npz"
     with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile), np.load(path) as file:
         if str(file["key"]) == key:
             return {"mu": file["mu"], "sigma": file["sigma"]}

@@ -181,9 +181,9 @@ def test_statistics_of_references_are_kept_for_these_images_and_weights_only(ext
     for again in ((train, other_weights), (train, extractor), (train, extractor, 128)):
         assert score(*again)[1] == 50
     first, _ = score(train, extractor)
-    content = (tmp_path / "inception_train.npz").read_bytes()
+    content = (tmp_path / "inception_train_50.npz").read_bytes()
     for damaged in (content[:-40], b"", b"no archive", content[:30] + b"\0" * 40 + content[70:]):
-        (tmp_path / "inception_train.npz").write_bytes(damaged)
+        (tmp_path / "inception_train_50.npz").write_bytes(damaged)
         assert score(train, extractor) == (first, 50)
 
 
