@@ -22,6 +22,9 @@ localrules:
     compare,
     compare_dataset,
     table,
+    table_of_all,
+    inception,
+    page,
     figure_of_run,
     figure_of_group,
     tables,
@@ -32,11 +35,13 @@ localrules:
 rule all:
     input:
         study_targets(),
+        PAGE,
 
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/fid.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/targets.smk"

@@ -12,7 +12,7 @@ from diffenc.commands.common import Command
 from diffenc.errors import UserError
 from diffenc.interruption import Ended
 from diffenc.launch import is_worker
-from diffenc.settings import Depth, Evaluation, Fid, Inspection, Samples, Strict
+from diffenc.settings import Depth, Evaluation, FidOfRun, Inspection, Samples, Strict
 from diffenc.show import OF_A_GROUP, OF_A_RUN
 
 Parsers = argparse._SubParsersAction
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     commands_ = top.add_subparsers(required=True, metavar="COMMAND")
     for add in (_plan, _prepare, _train, _adopt, _status):
         add(commands_)
-    for add in (_evaluate, _sample, _encode, _inspect, _depth, _fid):
+    for add in (_evaluate, _sample, _encode, _inspect, _depth, _inception, _fid):
         add(commands_)
     for add in (_collect, _compare, _table, _figure, _page):
         add(commands_)
@@ -189,11 +189,16 @@ def _depth(parsers: Parsers) -> None:
     one.add_argument("--out", type=Path, required=True, help="the .json")
 
 
+def _inception(parsers: Parsers) -> None:
+    one = _add(parsers, "inception", measuring.inception, "Download the weights that FID needs.")
+    one.add_argument("--out", type=Path, required=True, help="the .pth")
+
+
 def _fid(parsers: Parsers) -> None:
     one = _add(parsers, "fid", measuring.fid, "FID of samples against a data set's images.")
     one.add_argument("--samples", type=Path, required=True, help="what `sample` wrote")
     _computing(one)
-    defaults = Fid(models=["any"])
+    defaults = FidOfRun()
     one.add_argument("--counts", type=_positive, nargs="+", default=defaults.counts, help="so many of the samples")
     one.add_argument("--references", nargs="+", choices=["train", "test"], default=defaults.references)
     one.add_argument("--images", type=_positive, help="of each reference, only the first so many (default: all)")

@@ -71,8 +71,10 @@ def _check_datasets(study: "Study") -> None:
     for name, arrays in study.own_data.items():
         if name in DATASETS:
             raise ValueError(f"own_data.{name}: is the name of a known data set; name yours otherwise")
-        if arrays.noise and study.evaluation.passes != 1:
-            raise ValueError(f"evaluation.passes: own_data.{name}.noise is for one pass; write passes: 1")
+        if arrays.noise and study.evaluation.protocol == "authors":
+            raise ValueError(
+                f"evaluation.protocol: own_data.{name}.noise is in the place of any; write protocol: full"
+            )
     for i, group in enumerate(study.runs):
         if group.dataset not in study.own_data and group.dataset not in DATASETS:
             known = ", ".join([*DATASETS, *study.own_data])
@@ -121,7 +123,7 @@ def _check_comparisons(study: "Study") -> None:
 def _check_evaluation(study: "Study") -> None:
     for name in study.datasets:
         facts = study.facts(name)
-        count = study.evaluation.images or facts.test
+        count = study.evaluation_of(name).images or facts.test
         if count > facts.test:
             raise ValueError(f"evaluation.images: {count} asked for, {name} has {facts.test}; ask for fewer")
         if study.evaluation.protocol == "authors" and count < facts.batch:
@@ -148,5 +150,5 @@ def _check_fid(study: "Study") -> None:
     if (study.fid is None) == ("fid" in study.tables):
         raise ValueError("fid: the table and the key `fid` go together; give both or neither")
     for model in study.fid.models if study.fid else []:
-        if model not in study.models:
-            raise ValueError(f"fid.models: {model} is not in `runs`; add it there, or take it out here")
+        if (study.fid.dataset, model) not in [run[:2] for run in study.all_runs]:
+            raise ValueError(f"fid: {study.fid.dataset}/{model} is not in `runs`; add it there, or take it out here")

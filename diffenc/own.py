@@ -1,5 +1,6 @@
-"""Data sets of the user's own: .npy files of uint8 images, channels last or without a channel."""
+"""Data sets of the user's own: files of uint8 images, channels last or without a channel."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,11 @@ def facts(arrays: Arrays) -> Dataset:
 
 def read(path: Path) -> np.ndarray:
     """Images as (N, C, H, W) uint8, memory-mapped. Raises UserError if the file does not hold square images."""
-    form = "give a .npy file of uint8 images (N, H, W) or (N, H, W, C), C = 1 or 3, H = W"
+    form = "give a .npy, or an .npz's `images`, of uint8 images (N, H, W) or (N, H, W, C), C = 1 or 3, H = W"
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        images = images["images"] if isinstance(images, np.lib.npyio.NpzFile) else images
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); {form}")
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim not in (3, 4):
         raise UserError(f"{path}: is not an array of images; {form}")

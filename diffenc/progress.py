@@ -164,7 +164,7 @@ def table(study: Study) -> str:
     from tabulate import tabulate
 
     rows, now = [], time.time()
-    for run in study.training:
+    for run in study.all_runs:
         folder = run_folder(study_folder(study), run)
         found, state = read(folder), state_of(folder, now)
         left = timedelta(seconds=found["seconds_left"]) if state == "training" and found.get("seconds_left") else ""

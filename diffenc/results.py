@@ -211,7 +211,7 @@ def collect(study: Study, folder: Path) -> "DataFrame":
 
 def _expected(study: Study, run: Run) -> dict[str, object]:
     """What an evaluation of `run` must say of itself."""
-    settings = study.evaluation
+    settings = study.evaluation_of(run.dataset)
     facts = study.facts(run.dataset)
     count = settings.images or facts.test
     if settings.protocol == "authors":

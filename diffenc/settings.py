@@ -84,16 +84,27 @@ class Inspection(Strict):
     seed: Seed = 0
 
 
-class Fid(Strict):
-    """FID of some models: so many samples, each against the (first) images of the train and the test set."""
+class FidOfRun(Strict):
+    """The FID of a run: so many of its samples, against the (first) images of the train and the test set."""
 
-    models: Annotated[list[str], Field(min_length=1)]
     counts: Annotated[list[Annotated[int, Field(gt=1)]], Field(min_length=1)] = [10_000, 50_000]
     references: Annotated[list[Literal["train", "test"]], Field(min_length=1)] = ["train", "test"]
     images: Annotated[int, Field(gt=1)] | None = None
+
+
+class Fid(FidOfRun):
+    """FID of some models of one data set; `weights` is Inception's file, absent if there is none to be had."""
+
+    dataset: str
+    models: Annotated[list[str], Field(min_length=1)]
     steps: Positive = 1000
     seed: Seed = 0
     weights: str | None = None
+
+    @property
+    def of_each_run(self) -> FidOfRun:
+        """What of it the score of given samples depends on."""
+        return FidOfRun(counts=self.counts, references=self.references, images=self.images)
 
 
 class Weights(Strict):
@@ -109,9 +120,10 @@ class Weights(Strict):
 
 
 class Arrays(Strict):
-    """A data set of the user's own: .npy files of uint8 images (N, H, W) or (N, H, W, C).
+    """A data set of the user's own: files of uint8 images, .npy or `images` in an .npz, (N, H, W) or (N, H, W, C).
 
-    `noise` is an .npz with t (N,), eps_0 and eps_t (N, H, W, C): evaluation then uses it in place of ours.
+    `noise` is an .npz with t (N,), eps_0 and eps_t (N, H, W, C) for the test images: evaluation then uses it in place
+    of ours, in one pass.
     """
 
     title: str

@@ -112,6 +112,12 @@ OF_THE_STUDY = {
 FIGURE_CAPTIONS = {kind: figure.caption for kind, figure in (OF_A_RUN | OF_A_GROUP).items()}
 
 
+TABLE_FILES = ("md", "html", "csv", "tex")
+# the file of Inception's weights, as torch-fidelity publishes them
+INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
+NO_INCEPTION = "absent"  # a study's fid.weights where there are none
+
+
 def belongs(which: Which, study: Study, run: Run) -> bool:
     """Whether a figure or table of `which` runs shows this one."""
     if which == "trained":
@@ -137,7 +143,7 @@ def table_files(kind: str, study: Study, folder: Path) -> list[Path]:
         return []
     runs = [run for run in study.all_runs if belongs(table.which, study, run)]
     if kind == "fid":
-        runs = [run for run in runs if run.model in study.fid.models]
+        runs = study.fid_runs() if study.fid.weights != NO_INCEPTION else []
     return [results.run_folder(folder, run) / table.file for run in runs]
 
 

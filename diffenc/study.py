@@ -45,7 +45,7 @@ class RunGroup(Strict):
     """Runs that differ by model and seed only: trained here, or with weights that were trained elsewhere."""
 
     dataset: str
-    models: Annotated[list[str], Field(min_length=1)]
+    models: Annotated[list[Name], Field(min_length=1)]
     schedule: Schedule = "fixed"
     seeds: Annotated[list[Seed], Field(min_length=1)]
     training: Training | None = None
@@ -145,6 +145,16 @@ class Study(Strict):
     def facts(self, dataset: str) -> Dataset:
         """Shape, levels and counts of a data set, the catalogue's or one's own."""
         return own.facts(self.own_data[dataset]) if dataset in self.own_data else DATASETS[dataset]
+
+    def evaluation_of(self, dataset: str) -> Evaluation:
+        """How runs on a data set are measured: where noise is given, in one pass over all images."""
+        given = dataset in self.own_data and self.own_data[dataset].noise
+        return self.evaluation.model_copy(update={"passes": 1, "images": None}) if given else self.evaluation
+
+    def fid_runs(self) -> list["Run"]:
+        """The runs whose FID is asked for."""
+        wanted = [(self.fid.dataset, model) for model in self.fid.models] if self.fid else []
+        return [run for run in self.all_runs if run[:2] in wanted]
 
     def shape(self, run: Run) -> ModelConfig:
         """The shape of the run's model."""

@@ -37,9 +37,15 @@ MODELS = {
     "DiffEnc-32-2": replace(_LARGE, encoder="unet", blocks=2),
     "DiffEnc-32-4": replace(_LARGE, encoder="unet_mult_res", blocks=4),
     "DiffEnc-32-8": replace(_LARGE, encoder="unet_mult_res", blocks=8),
+    # as many parameters as DiffEnc-8-2, DiffEnc-32-4 and DiffEnc-2-1, in the denoiser alone
+    "VDMv-10": replace(_SMALL, layers=10),
+    "VDMv-35": replace(_LARGE, layers=35),
+    "VDMv-4": replace(_TINY, layers=4),
+    "VDM-2": replace(_TINY, prediction="epsilon"),
     "VDMv-2": _TINY,
     "DiffEnc-2-nt": replace(_TINY, encoder="non_trainable"),
     "DiffEnc-2-1": replace(_TINY, encoder="unet", blocks=1),
+    "DiffEnc-2-2": replace(_TINY, encoder="unet_mult_res", blocks=2),
 }
 
 

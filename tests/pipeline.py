@@ -49,6 +49,8 @@ def check_out(folder):
             shutil.copy2(source, folder, follow_symlinks=False)
         else:
             shutil.copytree(source, folder / part)
+    (folder / "tests").mkdir(exist_ok=True)
+    shutil.copytree(ROOT / "tests/parity", folder / "tests/parity", dirs_exist_ok=True)
     (folder / "small.yaml").write_text(STUDY)
     return folder
 

@@ -11,7 +11,7 @@ from diffenc.commands.common import check_data, checked, make_ready
 from diffenc.computing import device, launched, shared
 from diffenc.errors import UserError
 from diffenc.files import write_file
-from diffenc.settings import Depth, Evaluation, Inspection, Samples
+from diffenc.settings import Depth, Evaluation, FidOfRun, Inspection, Samples
 
 if TYPE_CHECKING:
     from diffenc.diffusion import Diffusion
@@ -127,12 +127,20 @@ def depth(options: Namespace) -> None:
     write_file(options.out, json.dumps(found, indent=1) + "\n")
 
 
+def inception(options: Namespace) -> None:
+    """Inception's weights, for jobs that have no network."""
+    from diffenc.fid import download
+
+    download(options.out.parent).replace(options.out)
+
+
 def fid(options: Namespace) -> None:
     """Samples -> their distance to the data set's images, as Inception sees both."""
     from diffenc import data
     from diffenc.fid import fid, load_extractor
     from diffenc.figures.mosaic import read_arrays
 
+    checked(FidOfRun, counts=options.counts, references=options.references, images=options.images)
     samples = read_arrays(options.samples, {"samples": "NCHW", "levels": ""})
     references = {split: data.load(options.data, split)[: options.images] for split in options.references}
     make_ready(options.out.parent)

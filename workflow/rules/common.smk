@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from diffenc import results, show, versions
+from diffenc import contents, results, show, versions
 from diffenc.errors import UserError
 from diffenc.files import write_file
 from diffenc.study import load_study
@@ -38,13 +38,13 @@ except UserError as error:
     # one line, where a WorkflowError would add where in this file it was raised
     sys.exit(f"diffenc: error: {error}")
 
-ALL_RUNS = {run.path: run for run in STUDY.training}
+ALL_RUNS = {run.path: run for run in STUDY.all_runs}
 ALL_TRAINING, ALL_DEVICES = STUDY.training, STUDY.devices
 RESULTS = str(results.study_folder(STUDY))
+PAGE = f"{RESULTS}/index.html"
 DATA = "results/data/{dataset}"
 RUN = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{schedule}}/seed{{seed}}"
 ENVIRONMENT = "../../envs/environment.yaml"
-NOTHING = "(?!)"
 os.environ.update(
     # Every command reads the study and the place of original files from here: as a parameter of the rules, a renamed
     # file would retrain everything.
@@ -113,7 +113,9 @@ def folder_of(name):
 
 def as_options(settings):
     """A part of the study as command line options."""
-    return " ".join(f"--{name} {value}" for name, value in settings.model_dump().items() if value is not None)
+    given = {name: value for name, value in settings.model_dump().items() if value is not None}
+    words = {name: value if isinstance(value, list) else [value] for name, value in given.items()}
+    return " ".join(f"--{name} {' '.join(map(str, values))}" for name, values in words.items())
 
 
 def run_of(wildcards):
@@ -126,38 +128,45 @@ def run_of(wildcards):
 
 def runs_on(dataset=None):
     """The study's runs, or those on one data set."""
-    return [run for run in STUDY.training if dataset in (None, run.dataset)]
+    return [run for run in STUDY.all_runs if dataset in (None, run.dataset)]
+
+
+def trained_on(dataset=None):
+    """Those of them that are trained here."""
+    return [run for run in runs_on(dataset) if run in ALL_TRAINING]
+
+
+def files_with(stems, suffixes):
+    """Those below the study's results, each with every suffix."""
+    return [f"{RESULTS}/{stem}.{suffix}" for stem in stems for suffix in suffixes]
 
 
 def tables_of(dataset):
     """The study's tables for one data set."""
-    stems = [f"{RESULTS}/tables/{dataset}/{kind}" for kind in STUDY.tables]
-    return [f"{stem}.{suffix}" for stem in stems for suffix in ("md", "html", "csv", "tex")]
+    return files_with(contents.tables_of(STUDY, dataset), show.TABLE_FILES)
+
+
+def tables_of_all():
+    """The study's tables over all data sets."""
+    return files_with(contents.tables_of_all(STUDY), show.TABLE_FILES)
 
 
 def figures_of(dataset):
     """The study's figures for one data set: of single runs, then of groups of models."""
-    of_runs = [
-        f"{RESULTS}/figures/{kind}/{runs[0].path}"
-        for kind, figure in show.OF_A_RUN.items()
-        if figure.asked_for in STUDY.figures
-        for group in STUDY.groups(dataset).values()
-        for runs in group.values()
-        if show.has_encoder(runs[0].model)
-    ]
-    of_groups = [
-        f"{RESULTS}/figures/{kind}/{name}/{schedule}"
-        for kind in show.OF_A_GROUP
-        if kind in STUDY.figures
-        for name, schedule in STUDY.groups(dataset)
-    ]
-    return [f"{stem}.{suffix}" for stem in of_runs + of_groups for suffix in ("svg", "png")]
+    return files_with(contents.figures_of(STUDY, dataset), ("svg", "png"))
 
 
 def inputs_of_group(wildcards):
     """The files of the runs that a comparing figure shows."""
-    group = STUDY.groups().get((wildcards.dataset, wildcards.schedule), {})
-    return [str(file) for files in show.group_files(wildcards.figure, group, RESULTS).values() for file in files]
+    group = (wildcards.dataset, wildcards.schedule)
+    files = show.group_files(wildcards.figure, STUDY, *group, RESULTS)
+    return [str(file) for of_model in files.values() for file in of_model]
+
+
+def inputs_of_table(wildcards):
+    """The files of the runs that a table reads, beside runs.csv and tests.csv."""
+    part = STUDY.only(wildcards.dataset)
+    return [str(file) for file in show.table_files(wildcards.table, part, RESULTS)]
 
 
 def dataset_targets(dataset):
@@ -171,5 +180,6 @@ def study_targets():
     return [
         f"{RESULTS}/{results.RUNS}",
         *tests,
+        *tables_of_all(),
         *(file for name in STUDY.datasets for file in dataset_targets(name)),
     ]

@@ -1,12 +1,20 @@
 # From evaluations to tidy CSVs, Welch's tests and tables: for the whole study, and for each data set alone, so that
 # one data set's tables wait for no other's runs.
+PUBLISHED = "config/published.yaml"
 PART = f"{RESULTS}/tables/{{dataset}}"
+
+
+def chosen(table):
+    """What else of the study a table depends on."""
+    if table in STUDY.selections:
+        return STUDY.selections[table].model_dump()
+    return STUDY.fid.model_dump() if table == "fid" else None
 
 
 rule collect:
     input:
         files_of(runs_on(), results.EVALUATION),
-        files_of(runs_on(), results.COST),
+        files_of(trained_on(), results.COST),
     output:
         f"{RESULTS}/{results.RUNS}",
     log:
@@ -24,7 +32,7 @@ rule collect:
 use rule collect as collect_dataset with:
     input:
         lambda wildcards: files_of(runs_on(wildcards.dataset), results.EVALUATION),
-        lambda wildcards: files_of(runs_on(wildcards.dataset), results.COST),
+        lambda wildcards: files_of(trained_on(wildcards.dataset), results.COST),
     output:
         f"{PART}/{results.RUNS}",
     log:
@@ -71,8 +79,10 @@ use rule compare as compare_dataset with:
 
 rule table:
     input:
+        inputs_of_table,
         runs=rules.collect_dataset.output,
         tests=rules.compare_dataset.output,
+        published=PUBLISHED,
     output:
         report(
             f"{PART}/{{table}}.html",
@@ -84,14 +94,42 @@ rule table:
     log:
         f"{PART}/{{table}}.log",
     wildcard_constraints:
-        table="|".join(STUDY.tables),
+        table="|".join([*show.TABLES, *STUDY.selections]),
     conda:
         ENVIRONMENT
     params:
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
+        part="--dataset {dataset}",
         title=STUDY.title,
-        caption=lambda wildcards: show.TABLE_CAPTIONS[wildcards.table],
+        caption=lambda wildcards: show.caption(wildcards.table, STUDY),
+        chosen=lambda wildcards: chosen(wildcards.table),
         version=versions.SHOW,
     shell:
-        "python -m diffenc table {wildcards.table} --dataset {wildcards.dataset}"
-        " --runs {input.runs} --tests {input.tests} --out {params.stem} > {log} 2>&1"
+        "python -m diffenc table {wildcards.table} {params.part} --runs {input.runs} --tests {input.tests}"
+        " --published {input.published} --out {params.stem} > {log} 2>&1"
+
+
+use rule table as table_of_all with:
+    input:
+        runs=rules.collect.output,
+        tests=rules.compare.output,
+        published=PUBLISHED,
+    output:
+        report(
+            f"{RESULTS}/tables/{{table}}.html",
+            category="Tables",
+            caption="../report/caption.rst",
+            labels={"data set": "all", "table": "{table}"},
+        ),
+        multiext(f"{RESULTS}/tables/{{table}}", ".csv", ".md", ".tex"),
+    log:
+        f"{RESULTS}/tables/{{table}}.log",
+    wildcard_constraints:
+        table="|".join(show.OF_THE_STUDY),
+    params:
+        stem=lambda wildcards, output: os.path.splitext(output[0])[0],
+        part="",
+        title=STUDY.title,
+        caption=lambda wildcards: show.caption(wildcards.table, STUDY),
+        chosen=None,
+        version=versions.SHOW,

@@ -1,9 +1,16 @@
+def given_noise(wildcards):
+    """The noise that comes with a data set of the user's own, if any."""
+    arrays = STUDY.own_data.get(wildcards.dataset)
+    return [arrays.noise] if arrays and arrays.noise else []
+
+
 # What is measured and drawn from one trained run.
 rule evaluate:
     input:
         model=rules.train.output.model,
         test=ancient(rules.prepare.output.test),
         manifest=ancient(rules.prepare.output.manifest),
+        noise=given_noise,
     output:
         summary=f"{RUN}/{results.EVALUATION}",
         per_image=f"{RUN}/{results.PER_IMAGE}",
@@ -16,10 +23,11 @@ rule evaluate:
     params:
         model=folder_of("model"),
         data=folder_of("manifest"),
-        options=as_options(STUDY.evaluation),
+        options=lambda wildcards: as_options(STUDY.evaluation_of(wildcards.dataset)),
+        noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
         version=versions.EVALUATE,
     shell:
-        "exec python -m diffenc evaluate --model {params.model} --data {params.data} {params.options}"
+        "exec python -m diffenc evaluate --model {params.model} --data {params.data} {params.options} {params.noise}"
         " --threads {threads} --processes {resources.gpu} --nodes {resources.nodes} --out {output.summary} > {log} 2>&1"
 
 
@@ -60,9 +68,37 @@ rule encode:
     resources:
         gpu=1,
     params:
+        command="encode",
         model=folder_of("model"),
         data=folder_of("manifest"),
+        options="",
         version=versions.SAMPLE,
     shell:
-        "exec python -m diffenc encode --model {params.model} --data {params.data}"
+        "exec python -m diffenc {params.command} --model {params.model} --data {params.data} {params.options}"
         " --threads {threads} --out {output} > {log} 2>&1"
+
+
+use rule encode as inspect with:
+    output:
+        f"{RUN}/{results.INSPECTION}",
+    log:
+        f"{RUN}/inspect.log",
+    params:
+        command="inspect",
+        model=folder_of("model"),
+        data=folder_of("manifest"),
+        options=as_options(STUDY.inspection),
+        version=versions.INSPECT,
+
+
+use rule encode as depth with:
+    output:
+        f"{RUN}/{results.DEPTH}",
+    log:
+        f"{RUN}/depth.log",
+    params:
+        command="depth",
+        model=folder_of("model"),
+        data=folder_of("manifest"),
+        options=as_options(STUDY.depth),
+        version=versions.DEPTH,

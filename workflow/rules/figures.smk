@@ -24,7 +24,6 @@ rule figure_of_run:
         f"{OF_RUN}.log",
     wildcard_constraints:
         figure="|".join(show.OF_A_RUN),
-        model="|".join(name for name in STUDY.models if show.has_encoder(name)) or NOTHING,
     conda:
         ENVIRONMENT
     params:

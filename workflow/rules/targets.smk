@@ -1,4 +1,5 @@
-# Names for parts of the study: `snakemake datasets`, `tables`, `figures`, `report`, or a data set such as `cifar10`.
+# Names for parts of the study: `snakemake datasets`, `tables`, `figures`, `page`, `report`, a data set such as `cifar10`, a
+# table over all of them such as `literature`, a selection such as `table2`.
 rule datasets:
     input:
         [f"{DATA.format(dataset=name)}/manifest.json" for name in STUDY.datasets],
@@ -6,6 +7,7 @@ rule datasets:
 
 rule tables:
     input:
+        tables_of_all(),
         [table for name in STUDY.datasets for table in tables_of(name)],
 
 
@@ -23,9 +25,44 @@ for name in STUDY.datasets:
             dataset_targets(name),
 
 
+for stem in contents.tables_of_all(STUDY):
+
+    rule:
+        name:
+            os.path.basename(stem)
+        input:
+            files_with([stem], show.TABLE_FILES),
+
+
+for name, selection in STUDY.selections.items():
+
+    rule:
+        name:
+            name
+        input:
+            files_with([f"tables/{selection.dataset}/{name}"], show.TABLE_FILES),
+
+
+rule page:
+    input:
+        study_targets(),
+    output:
+        PAGE,
+    log:
+        f"{RESULTS}/page.log",
+    conda:
+        ENVIRONMENT
+    params:
+        study=STUDY.model_dump(),
+        version=versions.SHOW,
+    shell:
+        "python -m diffenc page --out {output} > {log} 2>&1"
+
+
 rule report:
     input:
         study_targets(),
+        PAGE,
     output:
         f"{RESULTS}/report.zip",
     log:

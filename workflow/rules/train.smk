@@ -24,3 +24,30 @@ rule train:
     shell:
         "exec python -m diffenc train --run {params.run} --data {params.data} --out {params.folder}"
         " --threads {threads} --processes {resources.gpu} --nodes {resources.nodes} > {log} 2>&1"
+
+
+# Weights that were trained elsewhere, in the place of a training's. A rule for each run: without wildcards it goes before
+# `train`, which could make the same files.
+for run in STUDY.weights:
+
+    rule:
+        name:
+            f"adopt_{run.path}".replace("/", "_")
+        input:
+            **{name: ancient(file.format(dataset=run.dataset)) for name, file in rules.prepare.output.items()},
+            weights=STUDY.weights[run].file(run.seed),
+            shape=STUDY.weights[run].config,
+        output:
+            model=files_of([run], results.MODEL),
+            config=files_of([run], results.CONFIG),
+        log:
+            files_of([run], "adopt.log"),
+        conda:
+            ENVIRONMENT
+        params:
+            run=run.path,
+            data=folder_of("manifest"),
+            folder=f"{RESULTS}/runs/{run.path}",
+            version=[versions.PREPARE, versions.ADOPT],
+        shell:
+            "python -m diffenc adopt --run {params.run} --data {params.data} --out {params.folder} > {log} 2>&1"

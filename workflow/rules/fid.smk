@@ -1,0 +1,52 @@
+# FID: many samples, and their distance to the data set's images.
+def inception_weights():
+    """The network's weights: the study's file, or the one that `inception` downloads."""
+    given = STUDY.fid and STUDY.fid.weights
+    return given or f"results/data/inception/{show.INCEPTION}"
+
+
+# where Snakemake runs: the jobs need no network
+rule inception:
+    output:
+        f"results/data/inception/{show.INCEPTION}",
+    log:
+        "results/data/inception/download.log",
+    conda:
+        ENVIRONMENT
+    shell:
+        "python -m diffenc inception --out {output} > {log} 2>&1"
+
+
+if STUDY.fid:
+
+    use rule sample as sample_for_fid with:
+        output:
+            f"{RUN}/{results.FID_SAMPLES}",
+        log:
+            f"{RUN}/sample_for_fid.log",
+        params:
+            model=folder_of("model"),
+            data=folder_of("manifest"),
+            options=f"--count {max(STUDY.fid.counts)} --steps {STUDY.fid.steps} --seed {STUDY.fid.seed}",
+            version=versions.SAMPLE,
+
+    rule fid:
+        input:
+            **{name: ancient(file) for name, file in rules.prepare.output.items()},
+            samples=f"{RUN}/{results.FID_SAMPLES}",
+            weights=ancient(inception_weights()),
+        output:
+            f"{RUN}/{results.FID}",
+        log:
+            f"{RUN}/fid.log",
+        conda:
+            ENVIRONMENT
+        resources:
+            gpu=1,
+        params:
+            data=folder_of("manifest"),
+            options=as_options(STUDY.fid.of_each_run),
+            version=versions.FID,
+        shell:
+            "exec python -m diffenc fid --samples {input.samples} --data {params.data} --weights {input.weights}"
+            " {params.options} --threads {threads} --out {output} > {log} 2>&1"
