@@ -1,21 +1,35 @@
 import math
 import re
 import statistics
+from pathlib import Path
 
 import made_up
+import made_up_paper
 import pandas as pd
 import pytest
 
 from diffenc import results, tables, typeset
 from diffenc.errors import UserError
-from diffenc.statistics import compare
+from diffenc.published import load
+from diffenc.statistics import compare, welch
 from diffenc.typeset import escape, number, p_value
+
+PUBLISHED = load(Path(__file__).parents[1] / "config" / "published.yaml")
 
 
 def made(tmp_path, **options):
     study = made_up.study(**options)
     runs = results.collect(study, made_up.write_results(study, tmp_path / "small"))
     return study, runs, compare(study, runs)
+
+
+def beside(**more):
+    """Models that the paper has, ours 0.01 above its means."""
+    totals = {"VDMv-32": 2.651, "DiffEnc-32-4": 2.630, "VDMv-8": 2.793, "DiffEnc-8-2": 2.793, "DiffEnc-8-nt": 2.8}
+    claims = [{"dataset": "cifar10", "lower": "DiffEnc-32-4", "than": than} for than in ("VDMv-32", "VDMv-8")]
+    study = made_up_paper.study(made_up_paper.LARGE, made_up_paper.SMALL, comparisons=claims, **more)
+    runs = made_up_paper.runs(study, lambda run: totals[run.model] + 0.002 * (run.seed - 2))
+    return study, runs, compare(study, runs), PUBLISHED
 
 
 def written(frame, tmp_path, caption="A caption of digits_8, 100 %."):
@@ -49,7 +63,7 @@ def check_latex(text):
 
 def test_components_by_hand(tmp_path):
     study, runs, tests = made(tmp_path)
-    frame = tables.components(study, runs, tests)
+    frame = tables.components(study, runs, tests, PUBLISHED)
     assert list(frame["model"]) == ["VDMv-2", "DiffEnc-2-1", "DiffEnc-2-nt"]
     for row in frame.to_dict("records"):
         assert row["n"] == 3
@@ -66,7 +80,7 @@ def test_components_by_hand(tmp_path):
 
 
 def test_components_written_three_ways_from_one_frame(tmp_path):
-    frame = tables.components(*made(tmp_path))
+    frame = tables.components(*made(tmp_path), PUBLISHED)
     csv, markdown, latex = written(frame, tmp_path)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "name.csv"), frame, check_exact=True, check_dtype=False)
     header, rows = cells(markdown)
@@ -77,6 +91,9 @@ def test_components_written_three_ways_from_one_frame(tmp_path):
     assert rows[1][header.index("p (lower than)")] == "< 0.001 (VDMv-2); < 0.001 (DiffEnc-2-nt)"
     assert "300 test images, 10 passes, protocol full" in markdown
     assert "γ₀" not in header  # no schedule is learned
+    assert {row[header.index("published")] for row in rows} == {"not on record"}
+    assert "ours - published" not in header
+    assert all(cell for row in rows for cell in row[2:])  # what the row above says is not said again
     assert latex.count(r"\textbf{") == 1
     assert r"\textbf{2.620 $\pm$ 0.001}" in latex
     assert r"\caption{A caption of digits\_8, 100 \%.}" in latex
@@ -86,7 +103,7 @@ def test_components_written_three_ways_from_one_frame(tmp_path):
 
 
 def test_a_single_seed_has_no_standard_error(tmp_path):
-    frame = tables.components(*made(tmp_path, seeds=(1,), comparisons=False))
+    frame = tables.components(*made(tmp_path, seeds=(1,), comparisons=False), PUBLISHED)
     csv, markdown, latex = written(frame, tmp_path)
     header, rows = cells(markdown)
     for row in rows:
@@ -99,18 +116,89 @@ def test_a_single_seed_has_no_standard_error(tmp_path):
 
 
 def test_learned_end_points_stand_beside_their_numbers(tmp_path):
-    frame = tables.components(*made(tmp_path, schedules=("fixed", "learned")))
+    frame = tables.components(*made(tmp_path, schedules=("fixed", "learned")), PUBLISHED)
     _, markdown, latex = written(frame, tmp_path)
     header, rows = cells(markdown)
     ends = [(row[header.index("γ₀")], row[header.index("γ₁")]) for row in rows]
-    assert ends == [("", "")] * 3 + [("−13.50", "5.40")] * 3  # noqa: RUF001
+    assert ends == [("fixed", "fixed")] * 3 + [("−13.50", "5.40")] * 3  # noqa: RUF001
     assert sum("**" in cell for row in rows for cell in row) == 2  # the best of each schedule
-    assert r"\multicolumn{11}{l}{Digits, learned schedule}" in latex
+    assert r"\multicolumn{12}{l}{Digits, learned schedule}" in latex
     check_latex(latex)
 
 
+def test_published_values_stand_beside_ours(tmp_path):
+    study, runs, tests, published = beside()
+    frame = tables.components(study, runs, tests, published)
+    _, markdown, latex = written(frame, tmp_path)
+    header, rows = cells(markdown)
+    shown = {row[header.index("model")]: dict(zip(header, row, strict=True)) for row in rows}
+    assert {model: row["published"] for model, row in shown.items()} == {
+        "VDMv-32": "2.641 ± 0.003 (n = 3, sure: high)",
+        "DiffEnc-32-4": "2.620 ± 0.006 (n = 3, sure: high)",
+        "VDMv-8": "2.783 (n = 5, sure: medium)",
+        "DiffEnc-8-2": "2.783 (n = 5, sure: medium)",
+        "DiffEnc-8-nt": "not on record",
+    }
+    assert [row["published diffusion"] for row in shown.values()] == [
+        "2.629",
+        "2.609",
+        "2.772",
+        "2.772",
+        "not on record",
+    ]
+    p = welch((2.651, 0.002 / math.sqrt(3), 3), (2.641, 0.003, 3)).p_two_sided
+    assert shown["VDMv-32"]["ours - published"] == f"0.010 (p = {p:.3f})"
+    assert shown["VDMv-8"]["ours - published"] == "0.010"
+    assert shown["DiffEnc-8-nt"]["ours - published"] == "not on record"
+    assert shown["DiffEnc-32-4"]["p (lower than)"] == "< 0.001 (VDMv-32, published: 0.03); < 0.001 (VDMv-8)"
+    assert shown["VDMv-32"]["p (lower than)"] == "no claim"
+    assert "not on record: config/published.yaml has no confirmed number" in markdown
+    values = frame.set_index("model")
+    assert values["minus_published"]["VDMv-8"] == pytest.approx(0.01)
+    assert values["published_n"].tolist() == [3, 3, 5, 5, pd.NA]
+    assert values["published_sure"]["DiffEnc-8-nt"] == "not on record"
+    check_latex(latex)
+
+
+def test_a_single_seed_is_not_tested_against_the_published_value():
+    study = made_up_paper.study({**made_up_paper.LARGE, "seeds": [1]})
+    runs = made_up_paper.runs(study, lambda run: 2.6)
+    frame = tables.components(study, runs, compare(study, runs), PUBLISHED)
+    assert frame["minus_published_p_two_sided"].isna().all()
+    assert frame["minus_published"].tolist() == pytest.approx([2.6 - 2.641, 2.6 - 2.62])
+
+
+def test_a_selection_is_a_part_of_the_whole(tmp_path):
+    chosen = {"title": "Large models", "dataset": "cifar10", "models": ["DiffEnc-32-4", "VDMv-32"]}
+    study, runs, tests, published = beside(selections={"table2": chosen})
+    whole = tables.components(study, runs, tests, published).set_index("model")
+    part = tables.selected(study, runs, tests, published, study.selections["table2"])
+    assert part["model"].tolist() == chosen["models"]
+    assert set(whole.columns) - set(part.columns) == {"p_less_than_VDMv-8", "published_p_less_than_VDMv-8"}
+    pd.testing.assert_frame_equal(part.set_index("model"), whole.loc[chosen["models"], part.columns.drop("model")])
+    _, markdown, latex = written(part, tmp_path)
+    header, rows = cells(markdown)
+    assert rows[0][header.index("p (lower than)")] == "< 0.001 (VDMv-32, published: 0.03)"
+    assert rows[0][header.index("total")].startswith("**2.630")
+    check_latex(latex)
+    fewer = runs[(runs["model"] != "VDMv-8") | (runs["seed"] != 1)]
+    with pytest.raises(UserError, match="VDMv-8/fixed/seed1, term total, is missing"):
+        tables.selected(study, fewer, tests, published, study.selections["table2"])
+
+
+def test_the_authors_own_weights_are_named(tmp_path):
+    parity = Path(__file__).parent / "parity"
+    weights = {"format": "authors", "path": str(parity / "vdmv_12000.gz"), "config": str(parity / "vdmv.json")}
+    group = {"dataset": "cifar10", "models": ["theirs"], "seeds": [1], "weights": weights}
+    study = made_up_paper.study(made_up_paper.LARGE, group)
+    runs = made_up_paper.runs(study, lambda run: 2.6)
+    frame = tables.components(study, runs, compare(study, runs), PUBLISHED)
+    assert frame["trained"].tolist() == ["here", "here", "by the authors"]
+    assert "evaluated from the authors' checkpoints: theirs." in written(frame, tmp_path)[1]
+
+
 def test_equal_to_the_decimals_shown_is_equally_best(tmp_path):
-    frame = tables.components(*made(tmp_path))
+    frame = tables.components(*made(tmp_path), PUBLISHED)
     frame.loc[:1, "total"] = [2.6201, 2.6199]
     _, _, latex = written(frame, tmp_path)
     assert latex.count(r"\textbf{2.620") == 2
@@ -128,7 +216,7 @@ def test_seeds_lists_every_run_then_mean_and_standard_error(tmp_path):
     assert frame["total_mc_se"][0] == 0.002
     _, markdown, latex = written(frame, tmp_path)
     header, rows = cells(markdown)
-    assert [row[header.index("n")] for row in rows[:5]] == ["", "", "", "3", "3"]
+    assert [row[header.index("n")] for row in rows[:5]] == ["-", "-", "-", "3", "3"]
     assert rows[-2][header.index("γ₁")] == "5.40"
     check_latex(latex)
 
@@ -158,7 +246,7 @@ def test_comparisons_show_interval_p_values_and_effect(tmp_path):
 def test_tables_refuse_a_missing_seed(tmp_path):
     study, runs, tests = made(tmp_path)
     fewer = runs[runs["seed"] != 2]
-    for make in (lambda: tables.components(study, fewer, tests), lambda: tables.seeds(study, fewer)):
+    for make in (lambda: tables.components(study, fewer, tests, PUBLISHED), lambda: tables.seeds(study, fewer)):
         with pytest.raises(UserError, match="seed2, term total, is missing"):
             make()
 

@@ -1,0 +1,167 @@
+"""The comparison with the literature: the paper's Table 1, with its own results and ours below."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from diffenc.published import NOT_ON_RECORD, SURE, Literature, Published, Result, decimals
+from diffenc.results import PROVENANCE, check_runs
+from diffenc.statistics import summarise
+from diffenc.study import Run, Study
+from diffenc.typeset import Cell, Column, Row, Sheet, number
+
+DATASETS = {"cifar10": "CIFAR-10", "imagenet32": "ImageNet32"}
+LITERATURE, PAPER, OURS = "literature", "DiffEnc paper", "this study"
+# of the paper's results, those that it sets beside the literature
+TABLE_1 = ("VDMv-32", "DiffEnc-32-4", "DiffEnc-32-8")
+_NOT_REPORTED, _NOT_HERE = "none reported", "not in this study"
+_NONE = {LITERATURE: _NOT_REPORTED, PAPER: NOT_ON_RECORD, OURS: _NOT_HERE}
+
+
+def literature(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path, published: Published) -> Sheet:
+    """Bits per dimension on CIFAR-10's and ImageNet32's test sets: literature, the paper's large models, ours.
+
+    Literature stands in the published file's order, the paper's; ours are all models with a fixed schedule, means
+    over seeds. For each data set NAME the columns NAME (the mean), NAME_se, NAME_n, NAME_decimals (how many its
+    source gives) and NAME_steps, and the release of ImageNet32.
+
+    Raises:
+        UserError: `runs` is not exactly the study's.
+    """
+    check_runs(study, runs)
+    rows = [_of_literature(one) for one in published.literature]
+    rows += _of_paper(published)
+    rows += _of_study(study, runs)
+    frame = pd.DataFrame(rows)
+    whole = {f"{name}_{what}": "Int64" for name in DATASETS for what in ("n", "decimals", "steps")}
+    frame = frame.astype(whole)
+    columns = [
+        Column("source", lambda row: row["source"], "left"),
+        Column("model", lambda row: row["model"], "left"),
+        Column("type", lambda row: row["type"], "left"),
+        *(Column(title, _value(name), "left") for name, title in DATASETS.items()),
+        Column("sure", lambda row: row["sure"], "left"),
+    ]
+    return Sheet(frame, columns, _notes(study, runs, frame), group=1, bold=_best(frame))
+
+
+def _row(source: str, model: str, kind: str, sure: str) -> Row:
+    """A row without numbers."""
+    nothing = {"": math.nan, "_se": math.nan, "_n": None, "_decimals": None, "_steps": None}
+    return {
+        **{"source": source, "model": model, "type": kind},
+        **{name + what: value for name in DATASETS for what, value in nothing.items()},
+        **{"imagenet32_release": "none", "sure": sure},
+    }
+
+
+def _of_literature(one: Literature) -> Row:
+    row = _row(LITERATURE, one.model, one.type, one.sure)
+    for name in DATASETS:
+        value = getattr(one, name)
+        if value is not None:
+            row |= {name: value, f"{name}_decimals": decimals(value)}
+    if one.imagenet32 is not None:
+        row["imagenet32_release"] = "old" if one.old else "new"
+    return row
+
+
+def _of_paper(published: Published) -> Iterator[Row]:
+    for model in TABLE_1:
+        found = {name: published.result(name, model, "fixed") for name in DATASETS}
+        results = {name: result for name, result in found.items() if result}
+        sure = " / ".join(dict.fromkeys(result.sure for result in results.values())) or NOT_ON_RECORD
+        row = _row(PAPER, model, "Diff", sure)
+        for name, result in results.items():
+            row |= _published(name, result)
+        if "imagenet32" in results:
+            row["imagenet32_release"] = "new"
+        yield row
+
+
+def _published(name: str, result: Result) -> Row:
+    return {
+        name: result.total,
+        f"{name}_se": math.nan if result.total_se is None else result.total_se,
+        f"{name}_n": result.seeds,
+        f"{name}_decimals": decimals(
+            *(x for x in (result.total, result.total_se, result.diffusion) if x is not None)
+        ),
+    }
+
+
+def _of_study(study: Study, runs: pd.DataFrame) -> list[Row]:
+    """A row for each model; a single one that says so if there is none."""
+    rows: dict[str, Row] = {}
+    for name in DATASETS:
+        for model, here in study.groups().get((name, "fixed"), {}).items():
+            by = "trained here" if here[0] in study.training else "authors' weights"
+            row = rows.setdefault(model, _row(OURS, model, "Diff", by))
+            row |= _measured(name, here, runs)
+            if by not in row["sure"]:
+                row["sure"] += f", {by}"
+            if name == "imagenet32":
+                row["imagenet32_release"] = "new"
+    return list(rows.values()) or [_row(OURS, "no model", "Diff", _NOT_HERE)]
+
+
+def _measured(name: str, here: list[Run], runs: pd.DataFrame) -> Row:
+    mine = (runs[["dataset", "model", "schedule", "term"]] == [*here[0][:3], "total"]).all(axis=1)
+    found = summarise(runs["bpd"][mine])
+    steps = runs["steps"][mine].iloc[0]
+    values = {"": found.mean, "_se": found.se, "_n": found.n, "_decimals": 3, "_steps": steps}
+    return {name + what: value for what, value in values.items()}
+
+
+def _value(name: str) -> Cell:
+    """Such as 2.641 ± 0.003 (n = 3); for ImageNet32 with the release."""
+
+    def cell(row: Row) -> str:
+        if pd.isna(row[name]):
+            return _NONE[row["source"]]
+        text = number(row[name], row[f"{name}_decimals"])
+        if row["source"] == OURS or not pd.isna(row[f"{name}_se"]):
+            text += f" ± {number(row[f'{name}_se'], row[f'{name}_decimals'])}"
+        told = [f"n = {row[f'{name}_n']}"] if not pd.isna(row[f"{name}_n"]) else []
+        told += [row["imagenet32_release"]] if name == "imagenet32" else []
+        return f"{text} ({', '.join(told)})" if told else text
+
+    return cell
+
+
+def _best(frame: pd.DataFrame) -> frozenset[tuple[int, str]]:
+    """The lowest of each column, to two decimals as in the literature; of ImageNet32, of each release."""
+    best = set()
+    for name, title in DATASETS.items():
+        releases = frame["imagenet32_release"] if name == "imagenet32" else frame["type"].notna()
+        for _, values in frame[name].round(2).groupby(releases):
+            best |= {(i, title) for i in values.index[values == values.min()]}
+    return frozenset(best)
+
+
+def _notes(study: Study, runs: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
+    levels = "; ".join(f"{level}: {meaning}" for level, meaning in SURE.items())
+    notes = [
+        "Bits per dimension on the test set, lower is better; ours and the paper's as mean ± standard error over n"
+        " seeds. AR: autoregressive, Diff: diffusion, Flow: normalizing or continuous flow, VAE: variational"
+        " autoencoder. Bold: the lowest, to two decimals.",
+        "ImageNet32, new: the down-sampled release of ILSVRC 2012 with 50,000 validation images; old: the earlier one"
+        " with 49,999, made by another down-sampling. The two are not comparable, and bold is for each by itself.",
+        f"Literature and the DiffEnc paper: config/published.yaml. Sure: how well a value was confirmed ({levels})."
+        f" {_NOT_REPORTED}: the file has no value; {NOT_ON_RECORD}: none of the paper's. Ours: who trained it."
+        " The paper's VDMv-32 is twice as wide on ImageNet32 as on CIFAR-10.",
+    ]
+    for name, title in DATASETS.items():
+        mine = runs[(runs["dataset"] == name) & (runs["schedule"] == "fixed")]
+        if mine.empty:
+            notes.append(f"{title}: {_NOT_HERE}, {study.name}.")
+            continue
+        trained = frame[frame["source"] == OURS].dropna(subset=[name])
+        steps = "; ".join(f"{row['model']} {row[f'{name}_steps']:,}" for row in trained.to_dict("records"))
+        release, images, passes, protocol = (mine[column].iloc[0] for column in PROVENANCE)
+        notes.append(
+            f"{title}, ours: {release}; {images:,} test images, {passes} passes, protocol {protocol}; steps: {steps}."
+        )
+    return notes
