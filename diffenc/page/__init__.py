@@ -1,11 +1,12 @@
 """The page of a study: one HTML file with its tables, figures, tests, costs and provenance, to be read anywhere."""
 
+import re
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from diffenc import results
 from diffenc.errors import UserError
@@ -66,16 +67,26 @@ def make_page(
     write_file(Path(out), _render(content))
 
 
-def _render(content: dict[str, object]) -> str:
+def _render(content: dict[str, Any]) -> str:
     """The page; everything but the package's own style and script is escaped."""
     loader = PackageLoader("diffenc.page")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    own = {
-        name: Markup((files("diffenc.page") / "templates" / name).read_text()) for name in ("style.css", "page.js")
-    }
-    return environment.get_template("index.html.j2").render(content, style=own["style.css"], script=own["page.js"])
+    names = [str(environment.filters["escape"](name)) for name in content["study"].models]
+    environment.filters["unbroken"] = partial(_unbroken, names)
+    templates = files("diffenc.page") / "templates"
+    own = {name: (templates / file).read_text() for name, file in (("style", "style.css"), ("script", "page.js"))}
+    return environment.get_template("index.html.j2").render(content, **own)
+
+
+def _unbroken(names: list[str], sentence: str) -> str:
+    """A filter for escaped sentences: no line ends within a model's name, 5 % or p < 0.001."""
+    pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    marked = re.sub(pattern, r'<span class="model">\g<0></span>', str(sentence))
+    return re.sub(r"\bp (&[lg]t;|=) ", "p\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", marked).replace(
+        " %", "\N{NO-BREAK SPACE}%"
+    )
 
 
 def _tests(study: Study, path: Path) -> "DataFrame | None":
@@ -99,6 +110,7 @@ def _tables(study: Study, stems: list[Path], folder: Path) -> dict[str, list[she
         if tuple(place) not in titles:
             raise UserError(f"{stem}: is of no data set of {study.name}; it has {', '.join(study.datasets)}")
         table = sheets.read_table(stem, "-".join([*place, name]) + ".csv")
+        table = table.without("data set") if place else table  # its heading says it
         caption = table.caption.removeprefix(f"{study.title}. ").rstrip(".")
         found[titles[tuple(place)]].append(table._replace(caption=caption))
     return {title: of for title, of in found.items() if of}

@@ -96,7 +96,8 @@ def _group(schedule: str, values: dict[str, list[float]]) -> Group:
 
 
 def _mean_se(summary: Summary) -> str:
-    return f"{number(summary.mean)} ± {number(summary.se)}"
+    se = "<0.001" if 0 < summary.se < 0.0005 else number(summary.se)  # no spread of 0 where there is one
+    return f"{number(summary.mean)} ± {se}"
 
 
 def costs(study: Study, runs: "DataFrame") -> tuple[list[Cost], str]:

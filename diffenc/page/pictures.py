@@ -1,5 +1,6 @@
 """A study's figures for the page: grouped by kind, named in words, with the smaller of their two files inlined."""
 
+import struct
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,15 +10,16 @@ from diffenc.page.sheets import data_uri, read_bytes
 from diffenc.study import Study
 
 _MIME = {"svg": "image/svg+xml", "png": "image/png"}
-_SIGNATURE = {"svg": b"<svg", "png": b"\x89PNG\r\n"}
+_SIGNATURE = {"svg": b"<svg", "png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"}
 
 
 class Picture(NamedTuple):
-    """One figure: what it is of, its file's name for saving, and the image as a data URI."""
+    """One figure: what it is of, its file's name for saving, the image as a data URI, its width over its height."""
 
     of: str
     file: str
     uri: str
+    aspect: float
 
 
 class Kind(NamedTuple):
@@ -79,4 +81,5 @@ def _picture(stem: Path, name: str, of: str) -> Picture:
         if signature not in contents[kind][:2000]:
             raise UserError(f"{path}: is damaged, not a picture; make it again with `snakemake --force {path}`")
     kind = min(contents, key=lambda kind: len(contents[kind]))
-    return Picture(of, f"{name}.{kind}", data_uri(_MIME[kind], contents[kind]))
+    width, height = struct.unpack(">II", contents["png"][16:24])  # the header's first two numbers
+    return Picture(of, f"{name}.{kind}", data_uri(_MIME[kind], contents[kind]), round(width / height, 4))

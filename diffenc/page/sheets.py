@@ -50,6 +50,12 @@ class Table(NamedTuple):
     notes: list[str]
     csv: str
 
+    def without(self, header: str) -> "Table":
+        """The table without the first column, if that is its header and all its cells are the same."""
+        if self.heads[0].text != header or len(self.heads) == 1 or len({row[0].text for row in self.rows}) > 1:
+            return self
+        return self._replace(heads=self.heads[1:], rows=[row[1:] for row in self.rows])
+
 
 def read_table(stem: Path, file: str) -> Table:
     """The table that `typeset.write` wrote at `stem`; its csv is offered under the name `file`.

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 LEVEL = 0.05  # the usual one; the page names it where it is used
 
 
+class Summary(NamedTuple):
+    """A study in three paragraphs."""
+
+    what: str
+    finding: str
+    measured: str
+
+
 class Claim(NamedTuple):
     """One comparison's test of the total, in words and as the page's cells."""
 
@@ -38,14 +46,16 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 
 def ranged(counts: Iterable[int], noun: str) -> str:
-    """3 seeds; 3 to 5 seeds."""
+    """3 seeds; 2 or 3 seeds; 3 to 5 seeds."""
     low, high = min(counts := list(counts)), max(counts)
-    return counted(low, noun) if low == high else f"{low:,} to {counted(high, noun)}"
+    if low == high:
+        return counted(low, noun)
+    return f"{low:,} {'or' if high == low + 1 else 'to'} {counted(high, noun)}"
 
 
-def summary(study: Study, runs: "DataFrame", tests: "DataFrame | None") -> list[str]:
-    """The study in a few sentences a paragraph: what was run, how it is measured, the main comparison."""
-    return [_what(study), _measured(study, runs), *_main(study, tests)]
+def summary(study: Study, runs: "DataFrame", tests: "DataFrame | None") -> Summary:
+    """The study in a few sentences each: what was run, the main comparison, how it is measured."""
+    return Summary(_what(study), _finding(study, tests), _measured(study, runs))
 
 
 def claims(study: Study, tests: "DataFrame") -> list[Claim]:
@@ -60,7 +70,7 @@ def claims(study: Study, tests: "DataFrame") -> list[Claim]:
             difference=interval(row, "difference", "ci95_low", "ci95_high"),
             p="exact" if exact(row) else p_value(row["p_less"]),
             holm="exact" if exact(row) else p_value(p),
-            reading=reading(row, p),
+            reading=reading(row, p)[0].upper() + reading(row, p)[1:],
         )
         for row, p in zip(rows, adjusted, strict=True)
     ]
@@ -77,20 +87,16 @@ def exact(row: dict[str, Any]) -> bool:
 
 
 def reading(row: dict[str, Any], p_holm: float) -> str:
-    """What a test says of its claim, and no more."""
-    lower, than, low, high = row["lower"], row["than"], row["ci95_low"], row["ci95_high"]
+    """What a test says of its claim, and no more; goes on from "The test"."""
     if exact(row):
-        return f"No seed differs from another: {_compared(row)}, and there is nothing to test."
-    if low > 0:
-        return f"Speaks against the claim: {lower} is higher, by more than the spread over seeds explains."
+        return f"is not needed: no seed's loss differs from another's, and {_compared(row)}."
+    if row["ci95_low"] > 0:
+        return f"speaks against the claim: {row['lower']} is higher, by more than the choice of seeds explains."
     if row["p_less"] >= LEVEL:
-        return "Undecided: a difference like this is within what the seeds alone bring about."
-    still = "and still does" if p_holm < LEVEL else "but no longer does"
-    caution = "" if high < 0 else " The two-sided interval still reaches 0."
-    return (
-        f"Supports that {lower} is lower than {than}: passes the 5 % level alone, {still} after Holm's correction."
-        + caution
-    )
+        return "decides nothing: the choice of seeds alone brings about differences like this."
+    corrected = "also after" if p_holm < LEVEL else "but not after"
+    caution = "" if row["ci95_high"] < 0 else " The two-sided interval still reaches 0."
+    return f"speaks for the claim, {corrected} Holm's correction.{caution}"
 
 
 def where(study: Study, dataset: str, schedule: str) -> str:
@@ -106,42 +112,40 @@ def _compared(row: dict[str, Any]) -> str:
 
 
 def _what(study: Study) -> str:
-    sentences = [_each(study, dataset) for dataset in study.datasets]
+    models = f"{len(study.models)} models" if len(study.models) > 1 else f"one model, {study.models[0]},"
+    begin = "compares" if len(study.models) > 1 else "is of"
+    titles = listed(study.facts(name).title for name in study.datasets)
+    sentences = [f"This study {begin} {models} on {titles}.", *(_each(study, name) for name in study.datasets)]
     trained, taken = len(study.training), len(study.weights)
-    if trained and taken:
-        sentences.append(
-            f"Of the {counted(trained + taken, 'run')}, {trained:,} {_were(trained)} trained here; the weights of the"
-            f" other {taken:,} are the authors' own."
-        )
-    elif taken:
-        sentences.append(f"Nothing was trained here: {_all(taken, 'run')} evaluated with the authors' own weights.")
-    else:
+    if not taken:
         sentences.append(f"That makes {counted(trained, 'training')} in all.")
+    elif not trained:
+        sentences.append("Nothing was trained here: all weights are the authors' own.")
+    else:
+        were = "was" if trained == 1 else "were"
+        sentences.append(
+            f"Of {trained + taken:,} runs, {trained:,} {were} trained here; the others' weights are the authors'."
+        )
     return " ".join(sentences)
 
 
-def _all(count: int, noun: str) -> str:
-    return f"the one {noun} is" if count == 1 else f"all {count:,} {noun}s are"
-
-
-def _were(count: int) -> str:
-    return "was" if count == 1 else "were"
-
-
 def _each(study: Study, dataset: str) -> str:
-    """On Digits: VDMv-2 and DiffEnc-2-1, with fixed and learned schedules, 3 seeds each, 600 steps a training."""
-    groups = study.groups(dataset)
-    models = list(dict.fromkeys(model for group in groups.values() for model in group))
-    schedules = list(dict.fromkeys(schedule for _, schedule in groups))
-    seeds = [len(runs) for group in groups.values() for runs in group.values()]
+    """On Digits, VDMv-2 and DiffEnc-2-1 with the fixed noise schedule were trained for 600 steps, 3 seeds each."""
+    groups = {schedule: list(models) for (_, schedule), models in study.groups(dataset).items()}
+    if len({tuple(models) for models in groups.values()}) == 1:
+        plural = "s" if len(groups) > 1 else ""
+        what = f"{listed(next(iter(groups.values())))} with the {listed(groups)} noise schedule{plural}"
+    else:
+        what = "; ".join(
+            f"{listed(models)} with the {schedule} noise schedule" for schedule, models in groups.items()
+        )
+    seeds = [len(runs) for models in study.groups(dataset).values() for runs in models.values()]
     steps = [training.steps for run, training in study.training.items() if run.dataset == dataset]
-    kinds = f"{listed(schedules)} noise schedule{'s' if len(schedules) > 1 else ''}"
-    each = " each" if len(seeds) > 1 else ""
-    length = f", {ranged(steps, 'step')} a training" if steps else ""
-    with_a = "with a" if len(schedules) == 1 else "with"
-    return (
-        f"On {study.facts(dataset).title}: {listed(models)}, {with_a} {kinds}, {ranged(seeds, 'seed')}{each}{length}."
-    )
+    done = [f"trained for {ranged(steps, 'step')}"] if steps else []
+    done += ["taken from the authors"] if any(run.dataset == dataset for run in study.weights) else []
+    were, each = ("was", "") if len(seeds) == 1 else ("were", " each")
+    title = study.facts(dataset).title
+    return f"On {title}, {what} {were} {' or '.join(done)}, with {ranged(seeds, 'seed')}{each}."
 
 
 def _measured(study: Study, runs: "DataFrame") -> str:
@@ -161,41 +165,43 @@ def _measured(study: Study, runs: "DataFrame") -> str:
     )
 
 
-def _main(study: Study, tests: "DataFrame | None") -> list[str]:
+def _finding(study: Study, tests: "DataFrame | None") -> str:
     if tests is None:
-        return [
+        return (
             "The study names no comparison, so nothing is tested: differences between the models below may be due to"
-            " their seeds."
-        ]
-    first, *others = totals(tests)
-    p_holm, *_ = holm([row["p_less"] for row in [first, *others]])
-    sentences = [
-        f"The main comparison, the first that the study names, claims that {first['lower']} has a lower loss than"
-        f" {first['than']} on {where(study, first['dataset'], first['schedule'])}.",
-        _found(first),
-        reading(first, p_holm),
-        "This is about the expected loss of these models when they are trained in this way on these data, as"
-        f" {_seeds(first)} show it; it says nothing of other data, longer training, or the look of samples.",
-    ]
-    if others:
-        below = sum(p < LEVEL for p in holm([row["p_less"] for row in [first, *others]]))
-        count = len(others) + 1
-        sentences.append(
-            f"Of all {count} claims that the study tests, {below or 'none'} {'passes' if below < 2 else 'pass'} the"
-            " 5 % level after Holm's correction."
+            " the choice of seeds."
         )
-    return [" ".join(sentences)]
+    rows = totals(tests)
+    adjusted, first = holm([row["p_less"] for row in rows]), rows[0]
+    title = study.facts(first["dataset"]).title
+    sentences = [
+        f"The main comparison, the study's first, is whether {first['lower']} has a lower loss than {first['than']}"
+        f" on {title} with the {first['schedule']} schedule. {_found(first)} The test {reading(first, adjusted[0])}"
+    ]
+    if len(rows) > 1:
+        passed = int((adjusted < LEVEL).sum())
+        sentences.append(
+            f"Of the study's {len(rows)} claims, {passed or 'none'} {'passes' if passed < 2 else 'pass'} the 5 %"
+            " level after Holm's correction."
+        )
+    sentences.append(
+        "This is about the expected loss of these models, trained in this way on these data; it says nothing of other"
+        " data, longer training or the look of samples."
+    )
+    return " ".join(sentences)
 
 
 def _found(row: dict[str, Any]) -> str:
-    means = f"{number(row['mean_lower'], 4)} against {number(row['mean_than'], 4)} bits per dimension"
+    mean_lower, mean_than, size, low, high = (
+        number(row[name], 4) for name in ("mean_lower", "mean_than", "difference", "ci95_low", "ci95_high")
+    )
+    means = f"Over {_seeds(row)} the means are {mean_lower} and {mean_than} bits per dimension"
     if exact(row):
-        return f"Found: {means}."
-    size, low, high = (number(row[name], 4) for name in ("difference", "ci95_low", "ci95_high"))
+        return f"{means}."
     p = p_value(row["p_less"])
     return (
-        f"Found: {means}, a difference of {size} (95 % interval {low} to {high}); one-sided p"
-        f" {p if p[0] in '<>' else f'= {p}'} by Welch's test."
+        f"{means}: a difference of {size}, with a 95 % interval from {low} to {high}, and a one-sided"
+        f" p {p if p[0] in '<>' else f'= {p}'} by Welch's test."
     )
 
 

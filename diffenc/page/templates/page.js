@@ -52,6 +52,7 @@ for (const button of document.querySelectorAll(".enlarge")) {
     const [small, large] = [button.querySelector("img"), dialog.querySelector("img")];
     large.src = small.src;
     large.alt = small.alt;
+    large.style.cssText = small.style.cssText;
     dialog.querySelector("p").textContent = button.parentElement.querySelector("figcaption").textContent;
     const save = dialog.querySelector("a");
     save.href = small.src;
