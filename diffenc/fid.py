@@ -134,7 +134,7 @@ def load_extractor(weights: Path | None, device: torch.device) -> Extractor:
     Raises:
         UserError: the file is missing, damaged or of another network, or it cannot be downloaded.
     """
-    path = Path(weights) if weights else download(Path(torch.hub.get_dir(), "checkpoints"))
+    path = weights or download(Path(torch.hub.get_dir(), "checkpoints"))
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -155,7 +155,7 @@ def load_extractor(weights: Path | None, device: torch.device) -> Extractor:
 
 
 def download(folder: Path) -> Path:
-    """The standard weights' file in `folder`, downloaded if it is not there.
+    """The standard weights' file in `folder`, from torch-fidelity's releases if it is not there.
 
     Raises:
         UserError: it cannot be downloaded.

@@ -1,5 +1,6 @@
 """FID: the distance against closed forms and scipy, the moments against numpy, Inception against torch-fidelity."""
 
+import hashlib
 import json
 import math
 
@@ -329,6 +330,16 @@ def test_a_download_that_is_not_the_file_is_not_kept(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"cannot be downloaded \(invalid hash value"):
         download(tmp_path / "weights")
     assert not list((tmp_path / "weights").iterdir())
+
+
+def test_what_was_downloaded_is_not_downloaded_again(tmp_path, monkeypatch):
+    (tmp_path / "source").write_bytes(b"weights")
+    monkeypatch.setattr("diffenc.fid.URL_INCEPTION_V3", (tmp_path / "source").as_uri())
+    monkeypatch.setattr("diffenc.fid.STANDARD_SHA256", hashlib.sha256(b"weights").hexdigest())
+    path = download(tmp_path / "weights")
+    assert path.name == WEIGHTS_FILE
+    (tmp_path / "source").unlink()
+    assert download(tmp_path / "weights").read_bytes() == b"weights"
 
 
 def test_a_missing_file_is_named(tmp_path):

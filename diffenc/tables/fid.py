@@ -1,7 +1,7 @@
 """FID of the models, over samples and data sets: the paper's Table 8."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -9,25 +9,17 @@ import pandas as pd
 from diffenc import fid as scores
 from diffenc.errors import UserError
 from diffenc.fid import Score, Scores
+from diffenc.published import NOT_ON_RECORD, NOTE, Published, Reference
 from diffenc.results import FID, make, run_folder
 from diffenc.statistics import summarise
 from diffenc.study import Run, Study
 from diffenc.typeset import Cell, Column, Row, Sheet, mean_se, number
 
-# (data set, model, schedule, samples) -> published_train and published_test (FID) and published_sure, if on record
-Published = Callable[[str, str, str, int], Mapping[str, float | str]]
-
 _GROUP = 2  # the first two columns, data set and schedule
 _NO_WEIGHTS = "no Inception weights"
 _NONE = "none of fid.models"
 _NOT_ASKED_FOR = "not asked for"
-_NOT_ON_RECORD = "not on record"
 _DECIMALS = 2
-
-
-def nothing_published(dataset: str, model: str, schedule: str, samples: int) -> Mapping[str, float | str]:
-    """No FID is on record."""
-    return {}
 
 
 def fid(
@@ -35,7 +27,7 @@ def fid(
     runs: pd.DataFrame,
     tests: pd.DataFrame,
     folder: Path,
-    published: Published = nothing_published,
+    published: Published,
 ) -> Sheet:
     """A row per model and number of samples: FID to each reference, mean and standard error over seeds.
 
@@ -48,7 +40,7 @@ def fid(
     """
     found = _found(study, folder)
     frame = pd.DataFrame([row for group in _groups(study) for row in _rows(study, *group, found, published)])
-    frame = frame.astype({"samples": "Int64"})
+    frame = frame.astype({"samples": "Int64", "published_n": "Int64"})
     columns = [
         Column("data set", lambda row: study.facts(row["dataset"]).title, "left"),
         Column("schedule", lambda row: row["schedule"], "left"),
@@ -63,25 +55,25 @@ def fid(
 
 
 def _groups(study: Study) -> Iterator[tuple[Row, dict[str, list[Run]]]]:
-    """Data set and schedule, with the runs of those of their models that are asked for."""
+    """Data set and schedule, with those of their models and runs that are asked for."""
+    asked_for = set(study.fid_runs())
     for (dataset, schedule), models in study.groups().items():
-        asked_for = {model: seeds for model, seeds in models.items() if model in study.fid.models}
-        yield {"dataset": dataset, "schedule": schedule}, asked_for
+        wanted = {model: seeds for model, seeds in models.items() if asked_for.issuperset(seeds)}
+        yield {"dataset": dataset, "schedule": schedule}, wanted
 
 
 def _found(study: Study, folder: Path) -> dict[Run, Scores]:
     """The scores of every run that has some, all made with the same weights."""
     if study.fid.weights == scores.ABSENT:
         return {}
-    asked_for = [run for _, models in _groups(study) for seeds in models.values() for run in seeds]
-    found = {run: _read(study, run, run_folder(folder, run) / FID) for run in asked_for}
+    found = {run: _read(study, run, run_folder(folder, run) / FID) for run in study.fid_runs()}
     for run, one in found.items():
-        first = found[asked_for[0]]
+        reference, first = next(iter(found.items()))
         for key in ("implementation", "weights_sha256"):
             if getattr(one, key) != getattr(first, key):
                 path = run_folder(folder, run) / FID
                 raise UserError(
-                    f"{path}: {key} is {getattr(one, key)}, in {asked_for[0].path} it is {getattr(first, key)}, not"
+                    f"{path}: {key} is {getattr(one, key)}, in {reference.path} it is {getattr(first, key)}, not"
                     f" comparable; {make(path)}"
                 )
     return found
@@ -114,24 +106,47 @@ def _rows(
     study: Study, key: Row, models: dict[str, list[Run]], found: dict[Run, Scores], published: Published
 ) -> Iterator[Row]:
     """The rows of one data set and schedule."""
-    names = [name for r in study.fid.references for name in (f"fid_{r}", f"fid_{r}_se", f"published_{r}")]
-    blank = dict.fromkeys(names, math.nan)
-    blank |= dict.fromkeys(("published_sure", "not_computed", "implementation", "weights_sha256"), "")
+    blank = {f"{name}{se}": math.nan for r in study.fid.references for name in _names(r) for se in ("", "_se")}
+    blank |= {"published_n": pd.NA, "published_sure": NOT_ON_RECORD}
+    blank |= {"not_computed": "", "implementation": "", "weights_sha256": ""}
     if not models:
         yield key | {"model": _NONE, "samples": pd.NA, "n": 0} | blank | {"not_computed": _NOT_ASKED_FOR}
     for model, seeds in models.items():
         here = [found[run] for run in seeds if run in found]
         for count in study.fid.counts:
             row = key | {"model": model, "samples": count, "n": len(here)} | blank
-            row |= published(key["dataset"], model, key["schedule"], count)
             if here:
                 row |= {"implementation": here[0].implementation, "weights_sha256": here[0].weights_sha256}
             else:
                 row["not_computed"] = _NO_WEIGHTS
-            for reference in study.fid.references if here else ():
-                summary = summarise([_find(run, count, reference).fid for run in here])
-                row |= {f"fid_{reference}": summary.mean, f"fid_{reference}_se": summary.se}
+            for reference in study.fid.references:
+                row |= _ours(here, count, reference) | _beside(published, key, model, count, reference)
             yield row
+
+
+def _names(reference: str) -> tuple[str, str]:
+    """The columns of our mean and of the published one; with _se, of their standard errors."""
+    return f"fid_{reference}", f"published_{reference}"
+
+
+def _ours(seeds: list[Scores], count: int, reference: str) -> Row:
+    """Mean and standard error over seeds, if there are any."""
+    if not seeds:
+        return {}
+    summary = summarise([_find(one, count, reference).fid for one in seeds])
+    return {f"fid_{reference}": summary.mean, f"fid_{reference}_se": summary.se}
+
+
+def _beside(published: Published, key: Row, model: str, count: int, reference: Reference) -> Row:
+    """The paper's score of a model, if it is on record."""
+    dataset, schedule = key["dataset"], key["schedule"]
+    paper = published.fid(dataset, model, count, reference, schedule)
+    result = published.result(dataset, model, schedule)
+    if paper is None or result is None:
+        return {}
+    se = math.nan if paper.se is None else paper.se
+    score = {f"published_{reference}": paper.value, f"published_{reference}_se": se}
+    return score | {"published_n": result.seeds, "published_sure": result.sure}
 
 
 def _header(reference: str) -> str:
@@ -143,9 +158,14 @@ def _score(reference: str) -> Cell:
 
 
 def _published(reference: str) -> Cell:
+    """Such as 14.60 ± 0.10 (n = 3, sure: high)."""
+
     def cell(row: Row) -> str:
-        value = row[f"published_{reference}"]
-        return _NOT_ON_RECORD if pd.isna(value) else f"{number(value, _DECIMALS)} ({row['published_sure']})"
+        value, se = row[f"published_{reference}"], row[f"published_{reference}_se"]
+        if pd.isna(value):
+            return NOT_ON_RECORD
+        text = number(value, _DECIMALS) if pd.isna(se) else mean_se(row, f"published_{reference}", _DECIMALS)
+        return f"{text} (n = {row['published_n']}, sure: {row['published_sure']})"
 
     return cell
 
@@ -183,7 +203,7 @@ def _notes(study: Study, frame: pd.DataFrame) -> list[str]:
             f"With fewer samples or images than features ({scores.FEATURES:,}) a covariance is singular: such a score"
             " shows that the pipeline runs, not how good the samples are."
         )
-    notes += _made_with(frame)
+    notes += [NOTE, *_made_with(frame)]
     for dataset, images in compared.items():
         against = " and ".join(f"{count:,} {reference} images" for reference, count in images.items())
         notes.append(f"{study.facts(dataset).title}: compared with {against}.")
@@ -210,6 +230,4 @@ def _made_with(frame: pd.DataFrame) -> list[str]:
         )
     if (frame["not_computed"] == _NOT_ASKED_FOR).any():
         notes.append(f"{_NOT_ASKED_FOR}: no model of that data set and schedule is in the study's fid.models.")
-    if frame.filter(regex="^published_(train|test)$").isna().any(axis=None):
-        notes.append(f"{_NOT_ON_RECORD}: config/published.yaml has no such value.")
     return notes

@@ -14,6 +14,7 @@ from diffenc import typeset
 from diffenc.catalog import DATASETS
 from diffenc.errors import UserError
 from diffenc.fid import STANDARD_SHA256
+from diffenc.published import Published
 from diffenc.results import FID, collect, run_folder
 from diffenc.settings import Fid
 from diffenc.statistics import compare
@@ -43,9 +44,11 @@ def scores(run, settings, sha256=STANDARD_SHA256):
     }
 
 
-def made(tmp_path, models=MODELS, seeds=(1, 2, 3), schedules=("fixed",), sha256=STANDARD_SHA256, **keys):
+def made(
+    tmp_path, models=MODELS, seeds=(1, 2, 3), schedules=("fixed",), sha256=STANDARD_SHA256, published=(), **keys
+):
     """fid's arguments, with a fid.json in every run that is asked for."""
-    settings = Fid(models=models, **keys)
+    settings = Fid(dataset="digits", models=models, **keys)
     study = made_up.study(seeds=seeds, schedules=schedules, comparisons=len(seeds) > 1)
     study = study.model_copy(update={"fid": settings})
     folder = made_up.write_results(study, tmp_path / "small")
@@ -53,7 +56,8 @@ def made(tmp_path, models=MODELS, seeds=(1, 2, 3), schedules=("fixed",), sha256=
     for run in study.training:
         if run.model in models and settings.weights is None:
             (run_folder(folder, run) / FID).write_text(json.dumps(scores(run, settings, sha256)))
-    return study, runs, compare(study, runs), folder
+    on_record = Published.model_validate({"literature": [], "diffenc_paper": list(published), "tests": []})
+    return study, runs, compare(study, runs), folder, on_record
 
 
 def read(sheet, tmp_path):
@@ -99,14 +103,16 @@ def test_means_over_seeds_for_each_count_and_reference(tmp_path):
 
 
 def test_published_scores_stand_beside_ours(tmp_path):
-    def published(dataset, model, schedule, samples):
-        if (dataset, model, schedule, samples) == ("digits", "VDMv-2", "fixed", 50_000):
-            return {"published_train": 9.166, "published_sure": "medium"}
-        return {}
-
-    rows = read(fid(*made(tmp_path), published), tmp_path)
-    assert [row["published, train"] for row in rows] == ["not on record", "9.17 (medium)", *["not on record"] * 2]
-    assert {row["published, test"] for row in rows} == {"not on record"}
+    scores = [{"samples": 50_000, "reference": "train", "value": 9.166, "se": 0.104}]
+    scores += [{"samples": 50_000, "reference": "test", "value": 11.0}]
+    paper = {"model": "VDMv-2", "dataset": "digits", "schedule": "fixed", "seeds": 4, "total": 2.6, "sure": "medium"}
+    other = paper | {"schedule": "learned", "fid": [scores[0] | {"samples": 10_000}]}
+    sheet = fid(*made(tmp_path, published=[paper | {"fid": scores}, other]))
+    train, test = ([row[f"published, {name}"] for row in read(sheet, tmp_path)] for name in ("train", "test"))
+    assert train == ["not on record", "9.17 ± 0.10 (n = 4, sure: medium)", *["not on record"] * 2]
+    assert test == ["not on record", "11.00 (n = 4, sure: medium)", *["not on record"] * 2]
+    assert sheet.frame["published_train"][1] == 9.166
+    assert any("how well" in note for note in sheet.notes)
 
 
 def test_a_single_seed_has_no_standard_error(tmp_path):
@@ -174,14 +180,14 @@ def test_other_weights_than_the_standard_ones_are_said(tmp_path):
     ],
 )
 def test_scores_that_the_study_does_not_ask_for_are_refused(change, complaint, tmp_path):
-    study, runs, tests, folder = made(tmp_path)
-    path = folder / "runs/digits/DiffEnc-2-1/fixed/seed2" / FID
+    arguments = made(tmp_path)
+    path = arguments[3] / "runs/digits/DiffEnc-2-1/fixed/seed2" / FID
     content = change(json.loads(path.read_text()))
     path.unlink()
     if content:
         path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=complaint) as error:
-        fid(study, runs, tests, folder)
+        fid(*arguments)
     assert str(error.value).startswith(f"{path}: ")
     assert "make it with `snakemake" in str(error.value)
     assert "\n" not in str(error.value)
