@@ -1,11 +1,13 @@
 """What a study shows: its figures and tables, the files that each is made of, and who draws it."""
 
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from diffenc import results
 from diffenc.errors import UserError
-from diffenc.study import Run, Study
+from diffenc.study import LOSS_TABLES, Run, Study
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -16,10 +18,11 @@ Which = Literal["all", "encoder", "trained"]
 
 
 class RunFigure(NamedTuple):
-    """A figure of one run: the study's name for it, the file of the run that it shows, and of which runs it is."""
+    """A figure of one run: the study's name for it, the file of the run that it shows, who draws it, of which runs."""
 
     asked_for: str
     file: str
+    draw: str
     caption: str
     which: Which = "encoder"
 
@@ -28,14 +31,16 @@ class GroupFigure(NamedTuple):
     """A figure that compares the models of one data set and schedule."""
 
     file: str
+    draw: str
     caption: str
     which: Which = "all"
     all_seeds: bool = True
 
 
 class Table(NamedTuple):
-    """A table, and the file of each run that it reads beside runs.csv and tests.csv, if any."""
+    """A table, who makes it, and the file of each run that it reads beside runs.csv and tests.csv, if any."""
 
+    make: str
     caption: str
     file: str | None = None
     which: Which = "all"
@@ -45,69 +50,98 @@ OF_A_RUN = {
     "heatmaps": RunFigure(
         "heatmaps",
         results.ENCODINGS,
+        "heat.heatmap",
         "How the encoding changes with time: (x_t - x_s) / (t - s) for s = t - 0.1, summed over channels, beside the"
         " original image. All maps share one scale.",
     ),
     "heatmaps_full": RunFigure(
-        "heatmaps", results.ENCODINGS, "How the encoding changes with time, at every t from 0.1 to 1.0."
+        "heatmaps",
+        results.ENCODINGS,
+        "heat.full_heatmap",
+        "How the encoding changes with time, at every t from 0.1 to 1.0.",
     ),
     "encodings": RunFigure(
-        "encodings", results.ENCODINGS, "The encoder's mean x_t of test images, from t = 0 (the image) to t = 1."
+        "encodings",
+        results.ENCODINGS,
+        "encoded.encodings",
+        "The encoder's mean x_t of test images, from t = 0 (the image) to t = 1.",
     ),
     "process": RunFigure(
         "process",
         results.ENCODINGS,
+        "process.process",
         "The diffusion process without an encoder, and with this one: z_t = alpha_t x_t + sigma_t eps, with the same"
         " noise.",
     ),
-    "sample_page": RunFigure("sample_page", results.SAMPLES, "Ancestral samples, one after the other.", "all"),
+    "sample_page": RunFigure(
+        "sample_page", results.SAMPLES, "pages.sample_page", "Ancestral samples, one after the other.", "all"
+    ),
 }
 OF_A_GROUP = {
     "samples": GroupFigure(
-        results.SAMPLES, "Ancestral samples of each model, drawn with the same noise.", all_seeds=False
+        results.SAMPLES,
+        "sampled.samples",
+        "Ancestral samples of each model, drawn with the same noise.",
+        all_seeds=False,
     ),
     "curves": GroupFigure(
         results.HISTORY,
+        "learning.curves",
         "Training loss and its terms over the steps, in bits per dimension: the mean over seeds, each seed, and their"
         " range.",
         "trained",
     ),
     "loss_per_t": GroupFigure(
         results.EVALUATION,
+        "times.loss_per_t",
         "The diffusion loss by time t, in bits per dimension per unit of t, and below its difference to the first"
         " model's, with the spread over seeds.",
     ),
     "counterterm": GroupFigure(
         results.INSPECTION,
+        "inspected.counterterm",
         "What the counterterm -sigma^2 x_hat leaves of the encoder's motion dx_t/dgamma, over t.",
         "encoder",
     ),
     "encoder_change": GroupFigure(
-        results.INSPECTION, "How far the encoder moves an image, and the size of its output y, over t.", "encoder"
+        results.INSPECTION,
+        "inspected.encoder_change",
+        "How far the encoder moves an image, and the size of its output y, over t.",
+        "encoder",
     ),
     "spectra": GroupFigure(
-        results.INSPECTION, "Power over spatial frequency of test images and of their encodings.", "encoder"
+        results.INSPECTION,
+        "inspected.spectra",
+        "Power over spatial frequency of test images and of their encodings.",
+        "encoder",
     ),
     "depth": GroupFigure(
         results.DEPTH,
+        "depths.depth",
         "Finite depth T: by how much each bound exceeds the continuous one, and the best variance ratio over t.",
     ),
 }
 TABLES = {
-    "components": Table("The loss on the test set and its three terms"),
-    "seeds": Table("Every seed's loss on the test set"),
-    "comparisons": Table("Welch's tests across seeds, for each term of the loss"),
-    "power": Table("How many seeds it takes to see a difference"),
-    "paired": Table("The same test images under the same noise: trained models compared", results.PER_IMAGE),
-    "cost": Table("What training costs, and the encoder's share of it"),
-    "encoder": Table("What the encoder does", results.INSPECTION, "encoder"),
-    "endpoints": Table("The end points of the noise schedule"),
-    "depth": Table("Bounds of finite depth T, by the variance ratio of the generative model", results.DEPTH),
-    "fid": Table("FID", results.FID),
+    "components": Table("losses.components", "The loss on the test set and its three terms"),
+    "seeds": Table("losses.seeds", "Every seed's loss on the test set"),
+    "comparisons": Table("losses.comparisons", "Welch's tests across seeds, for each term of the loss"),
+    "power": Table("inference.power", "How many seeds it takes to see a difference"),
+    "paired": Table(
+        "inference.paired", "The same test images under the same noise: trained models compared", results.PER_IMAGE
+    ),
+    "cost": Table("cost.cost", "What training costs, and the encoder's share of it"),
+    "encoder": Table("encoder.encoder", "What the encoder does", results.INSPECTION, "encoder"),
+    "endpoints": Table("encoder.endpoints", "The end points of the noise schedule"),
+    "depth": Table(
+        "depth.depth", "Bounds of finite depth T, by the variance ratio of the generative model", results.DEPTH
+    ),
+    "fid": Table("fid.fid", "FID", results.FID),
 }
 OF_THE_STUDY = {
-    "statistics": Table("Every comparison's statistics"),
-    "literature": Table("The literature, the paper and this study: bits per dimension on the test set"),
+    "statistics": Table("inference.statistics", "Every comparison's statistics"),
+    "literature": Table(
+        "literature.literature", "The literature, the paper and this study: bits per dimension on the test set"
+    ),
 }
 FIGURE_CAPTIONS = {kind: figure.caption for kind, figure in (OF_A_RUN | OF_A_GROUP).items()}
 
@@ -176,21 +210,16 @@ def _of_run(kind: str, run: Run, study: Study, folder: Path, stem: Path) -> None
 
 def figure_of_file(kind: str, file: Path, stem: Path, title: str = "") -> None:
     """Draw a figure of OF_A_RUN from any model's encodings or samples, one of the authors' for instance."""
-    from diffenc import figures
+    _function("figures", OF_A_RUN[kind].draw)(file, stem, title)
 
-    draw = {
-        "heatmaps": figures.heatmap,
-        "heatmaps_full": figures.full_heatmap,
-        "encodings": figures.encodings,
-        "process": figures.process,
-        "sample_page": figures.sample_page,
-    }
-    draw[kind](file, stem, title)
+
+def _function(package: str, name: str) -> Callable[..., Any]:
+    """A function by its module's and its own name, imported now: some of them need torch, and most do not."""
+    module, _, function = name.partition(".")
+    return getattr(import_module(f"diffenc.{package}.{module}"), function)
 
 
 def _of_group(kind: str, of: str, study: Study, folder: Path, stem: Path) -> None:
-    from diffenc import figures
-
     groups = ["/".join(key) for key in study.groups()]
     if of not in groups:
         raise UserError(f"{study.name}: has no group {of!r}; it has {', '.join(groups)}")
@@ -199,18 +228,11 @@ def _of_group(kind: str, of: str, study: Study, folder: Path, stem: Path) -> Non
     if not files:
         raise UserError(f"{of}: has no model with {OF_A_GROUP[kind].file}; {kind} shows models that have one")
     title = f"{study.facts(dataset).title}, {schedule} schedule"
-    draw = {
-        "curves": figures.curves,
-        "loss_per_t": figures.loss_per_t,
-        "counterterm": figures.counterterm,
-        "encoder_change": figures.encoder_change,
-        "spectra": figures.spectra,
-        "depth": figures.depth,
-    }
+    draw = _function("figures", OF_A_GROUP[kind].draw)
     if kind == "samples":
-        figures.samples({model: one[0] for model, one in files.items()}, stem, title)
+        draw({model: one[0] for model, one in files.items()}, stem, title)
     else:
-        draw[kind](files, stem, title, study.models)  # a model has one colour in all figures
+        draw(files, stem, title, study.models)  # a model has one colour in all figures
 
 
 def table(
@@ -228,19 +250,16 @@ def table(
 
 
 def _sheet(kind: str, study: Study, runs: "DataFrame", tests: "DataFrame", folder: Path, published: Path) -> "Sheet":
-    from diffenc import tables
     from diffenc.published import load
+    from diffenc.tables import losses, views
 
-    everything = (study, runs, tests, folder)
     if kind in study.selections:
-        return tables.sheet(tables.selected(study, runs, tests, load(published), study.selections[kind]))
-    losses = {
-        "components": lambda: tables.components(study, runs, tests, load(published)),
-        "seeds": lambda: tables.seeds(study, runs),
-        "comparisons": lambda: tables.comparisons(study, runs, tests),
-    }
-    if kind in losses:
-        return tables.sheet(losses[kind]())
+        return views.sheet(losses.selected(study, runs, tests, load(published), study.selections[kind]))
+    make = _function("tables", (TABLES | OF_THE_STUDY)[kind].make)
+    if kind == "components":
+        return views.sheet(make(study, runs, tests, load(published)))
+    if kind in LOSS_TABLES:
+        return views.sheet(make(study, runs) if kind == "seeds" else make(study, runs, tests))
     if kind in ("literature", "fid"):
-        return getattr(tables, kind)(*everything, load(published))
-    return getattr(tables, kind)(*everything)
+        return make(study, runs, tests, folder, load(published))
+    return make(study, runs, tests, folder)

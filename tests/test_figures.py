@@ -3,9 +3,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from diffenc import figures
 from diffenc.errors import UserError
-from diffenc.figures import encoded, heat, learning, mosaic, sampled, style
+from diffenc.figures import encoded, heat, learning, mosaic, sampled, style, times
 from diffenc.results import ENCODING_TIMES, EVALUATION, HISTORY, read_history, run_folder
 
 
@@ -29,7 +28,7 @@ def files(tmp_path_factory):
 def makers(files):
     """Every figure, as a function of its stem, with texts that its svg must have."""
     columns = ["original", "t = 0.4", "t = 0.6", "t = 0.8", "t = 1.0", heat.LABEL]
-    times = [f"t = {t:g}" for t in (0, 0.7, 0.8, 0.9, 0.92, 0.94, 0.96, 0.98, 1)]
+    names = [f"t = {t:g}" for t in (0, 0.7, 0.8, 0.9, 0.92, 0.94, 0.96, 0.98, 1)]
     models = [f"{name} (3 seeds)" for name in made_up.BASE]
     loss = ["diffusion loss", "(bits per dimension per unit t)", "difference to VDMv-2"]
     made = {}
@@ -39,15 +38,15 @@ def makers(files):
             {"VDMv-2": files[f"samples {kind}"]} | {"other": files[f"samples {kind}"]},
         )
         made |= {
-            f"heatmap {kind}": (lambda s, e=encodings: figures.heatmap(e, s, "Title"), columns),
-            f"encodings {kind}": (lambda s, e=encodings: figures.encodings(e, s, "Title"), times),
-            f"samples {kind}": (lambda s, f=samples: figures.samples(f, s, "Title"), ["VDMv-2", "other"]),
+            f"heatmap {kind}": (lambda s, e=encodings: heat.heatmap(e, s, "Title"), columns),
+            f"encodings {kind}": (lambda s, e=encodings: encoded.encodings(e, s, "Title"), names),
+            f"samples {kind}": (lambda s, f=samples: sampled.samples(f, s, "Title"), ["VDMv-2", "other"]),
         }
     made["curves"] = (
-        lambda s: figures.curves(files[HISTORY], s, "Title"),
+        lambda s: learning.curves(files[HISTORY], s, "Title"),
         [*models, "total", "diffusion", "latent", "reconstruction", "bits per dimension", "training step"],
     )
-    made["loss_per_t"] = (lambda s: figures.loss_per_t(files[EVALUATION], s, "Title"), [*models, *loss])
+    made["loss_per_t"] = (lambda s: times.loss_per_t(files[EVALUATION], s, "Title"), [*models, *loss])
     return made
 
 
@@ -72,14 +71,14 @@ def test_rates_are_the_difference_quotients():
     rng = np.random.default_rng(0)
     t = np.array([0, 0.1, 0.3, 0.4, 0.9, 0.95, 1.0])
     x_t = rng.standard_normal((7, 2, 3, 4, 5)).astype(np.float32)
-    maps = figures.rates(t, x_t, [0.4, 0.1, 1.0])
+    maps = heat.rates(t, x_t, [0.4, 0.1, 1.0])
     assert maps.shape == (3, 2, 4, 5)
     for i, (end, start) in enumerate([(3, 2), (1, 0), (6, 4)]):
         for n, row, column in np.ndindex(2, 4, 5):
             change = sum(float(x_t[end, n, c, row, column]) - float(x_t[start, n, c, row, column]) for c in range(3))
             assert maps[i, n, row, column] == pytest.approx(change / 0.1, rel=1e-9)
     with pytest.raises(ValueError, match=r"t = 0\.8 is not"):
-        figures.rates(t, x_t, [0.9])
+        heat.rates(t, x_t, [0.9])
 
 
 @pytest.mark.parametrize("scale", [0.0, 3.0])
@@ -114,7 +113,7 @@ def test_samples_run_from_black_to_white(tmp_path, monkeypatch, levels):
     images = np.stack([np.full((3, 4, 4), value, np.uint8) for value in (0, levels - 1)])
     drawn, draw = [], sampled.draw
     monkeypatch.setattr(sampled, "draw", lambda *given: drawn.append(draw(*given)) or drawn[0])
-    figures.samples({"one": made_up.write_samples(tmp_path / "s.npz", images, levels)}, tmp_path / "s", "Title")
+    sampled.samples({"one": made_up.write_samples(tmp_path / "s.npz", images, levels)}, tmp_path / "s", "Title")
     black, white = (image.get_array() for image in drawn[0].axes[0].images)
     np.testing.assert_allclose([black, white], [np.zeros((4, 4, 3)), np.ones((4, 4, 3))], atol=1e-6)
 
@@ -168,7 +167,7 @@ def npz(path, **arrays):
         (lambda path: npz(path, t=np.arange(2), x=np.ones((1, 1, 2, 2)), x_t=np.ones((2, 1, 1, 2, 2))), "t = 0"),
     ],
 )
-@pytest.mark.parametrize("draw", [figures.heatmap, figures.encodings])
+@pytest.mark.parametrize("draw", [heat.heatmap, encoded.encodings])
 def test_bad_encodings_are_named_and_leave_nothing(tmp_path, draw, damage, message):
     path = made_up.write_encodings(tmp_path / "encodings.npz", *made_up.digits(2))
     damage(path)
@@ -182,9 +181,9 @@ def test_bad_encodings_are_named_and_leave_nothing(tmp_path, draw, damage, messa
 def test_other_missing_files_are_named(files, tmp_path):
     missing = tmp_path / "gone"
     for draw in (
-        lambda: figures.samples({"one": missing}, tmp_path / "f", "Title"),
-        lambda: figures.curves({"one": [files[HISTORY]["VDMv-2"][0], missing]}, tmp_path / "f", "Title"),
-        lambda: figures.loss_per_t({"one": [missing]}, tmp_path / "f", "Title"),
+        lambda: sampled.samples({"one": missing}, tmp_path / "f", "Title"),
+        lambda: learning.curves({"one": [files[HISTORY]["VDMv-2"][0], missing]}, tmp_path / "f", "Title"),
+        lambda: times.loss_per_t({"one": [missing]}, tmp_path / "f", "Title"),
     ):
         with pytest.raises(UserError, match=r"gone: .*make it with `snakemake --force"):
             draw()
@@ -196,8 +195,8 @@ def test_seeds_without_a_common_step_or_time_are_refused(files, tmp_path):
     other = tmp_path / "other"
     other.write_text(first.read_text().splitlines()[0].replace('"step": 50', '"step": 51'))
     with pytest.raises(UserError, match="shares no step"):
-        figures.curves({"one": [first, other]}, tmp_path / "f", "Title")
+        learning.curves({"one": [first, other]}, tmp_path / "f", "Title")
     first = files[EVALUATION]["VDMv-2"][0]
     other.write_text(first.read_text().replace('"t": 0.025', '"t": 0.03'))
     with pytest.raises(UserError, match="its times t differ"):
-        figures.loss_per_t({"one": [first], "two": [other]}, tmp_path / "f", "Title")
+        times.loss_per_t({"one": [first], "two": [other]}, tmp_path / "f", "Title")

@@ -40,7 +40,7 @@ def test_collect_gives_every_number_of_every_file(folder):
 
 def test_the_part_of_one_data_set():
     whole = load_study(Path(__file__).parents[1] / "config/paper.yaml")
-    assert len(whole.training) == len(whole.devices) == 93
+    assert len(whole.training) == len(whole.devices) == 101
     part = whole.only("imagenet32")
     assert {run.dataset for run in part.training} == {run.dataset for run in part.devices} == {"imagenet32"}
     assert len(part.training) == 6

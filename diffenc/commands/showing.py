@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from diffenc import results, show
+from diffenc import contents, results, show
 from diffenc.commands.common import part
 from diffenc.errors import UserError
 from diffenc.study import load_study
@@ -47,3 +47,13 @@ def figure(options: Namespace) -> None:
 
 def page(options: Namespace) -> None:
     """All that a study shows -> one page."""
+    from diffenc.page import make_page
+
+    study = load_study(options.study)
+    folder = results.study_folder(study)
+    tables = contents.tables_of_all(study) + [
+        stem for name in study.datasets for stem in contents.tables_of(study, name)
+    ]
+    figures = [stem for name in study.datasets for stem in contents.figures_of(study, name)]
+    stems = ([folder / stem for stem in group] for group in (tables, figures))
+    make_page(study, options.study.read_text(), folder, folder.parent / "data", *stems, options.out)

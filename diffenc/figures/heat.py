@@ -47,6 +47,11 @@ def heatmap(encodings: Path, stem: Path, title: str, columns: Sequence[float] = 
         style.save(draw(x, maps, columns, title), stem)
 
 
+def full_heatmap(encodings: Path, stem: Path, title: str) -> None:
+    """Draw the maps at every t from 0.1 to 1. Raises UserError as `heatmap` does."""
+    heatmap(encodings, stem, title, ALL_COLUMNS)
+
+
 def draw(x: NDArray, maps: NDArray, columns: Sequence[float], title: str) -> Figure:
     """The figure of originals x (N, C, H, W) and maps (columns, N, H, W)."""
     wide = len(columns) + 1 + _APART
