@@ -8,10 +8,11 @@ import made_up_paper
 import pandas as pd
 import pytest
 
-from diffenc import results, tables, typeset
+from diffenc import results, typeset
 from diffenc.errors import UserError
 from diffenc.published import load
 from diffenc.statistics import compare, welch
+from diffenc.tables import losses, views
 from diffenc.typeset import escape, number, p_value
 
 PUBLISHED = load(Path(__file__).parents[1] / "config" / "published.yaml")
@@ -33,7 +34,7 @@ def beside(**more):
 
 
 def written(frame, tmp_path, caption="A caption of digits_8, 100 %."):
-    typeset.write(tables.sheet(frame), tmp_path / "name", caption)
+    typeset.write(views.sheet(frame), tmp_path / "name", caption)
     return tuple((tmp_path / f"name.{kind}").read_text() for kind in ("csv", "md", "tex"))
 
 
@@ -63,7 +64,7 @@ def check_latex(text):
 
 def test_components_by_hand(tmp_path):
     study, runs, tests = made(tmp_path)
-    frame = tables.components(study, runs, tests, PUBLISHED)
+    frame = losses.components(study, runs, tests, PUBLISHED)
     assert list(frame["model"]) == ["VDMv-2", "DiffEnc-2-1", "DiffEnc-2-nt"]
     for row in frame.to_dict("records"):
         assert row["n"] == 3
@@ -80,7 +81,7 @@ def test_components_by_hand(tmp_path):
 
 
 def test_components_written_three_ways_from_one_frame(tmp_path):
-    frame = tables.components(*made(tmp_path), PUBLISHED)
+    frame = losses.components(*made(tmp_path), PUBLISHED)
     csv, markdown, latex = written(frame, tmp_path)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "name.csv"), frame, check_exact=True, check_dtype=False)
     header, rows = cells(markdown)
@@ -103,7 +104,7 @@ def test_components_written_three_ways_from_one_frame(tmp_path):
 
 
 def test_a_single_seed_has_no_standard_error(tmp_path):
-    frame = tables.components(*made(tmp_path, seeds=(1,), comparisons=False), PUBLISHED)
+    frame = losses.components(*made(tmp_path, seeds=(1,), comparisons=False), PUBLISHED)
     csv, markdown, latex = written(frame, tmp_path)
     header, rows = cells(markdown)
     for row in rows:
@@ -116,7 +117,7 @@ def test_a_single_seed_has_no_standard_error(tmp_path):
 
 
 def test_learned_end_points_stand_beside_their_numbers(tmp_path):
-    frame = tables.components(*made(tmp_path, schedules=("fixed", "learned")), PUBLISHED)
+    frame = losses.components(*made(tmp_path, schedules=("fixed", "learned")), PUBLISHED)
     _, markdown, latex = written(frame, tmp_path)
     header, rows = cells(markdown)
     ends = [(row[header.index("γ₀")], row[header.index("γ₁")]) for row in rows]
@@ -128,7 +129,7 @@ def test_learned_end_points_stand_beside_their_numbers(tmp_path):
 
 def test_published_values_stand_beside_ours(tmp_path):
     study, runs, tests, published = beside()
-    frame = tables.components(study, runs, tests, published)
+    frame = losses.components(study, runs, tests, published)
     _, markdown, latex = written(frame, tmp_path)
     header, rows = cells(markdown)
     shown = {row[header.index("model")]: dict(zip(header, row, strict=True)) for row in rows}
@@ -163,7 +164,7 @@ def test_published_values_stand_beside_ours(tmp_path):
 def test_a_single_seed_is_not_tested_against_the_published_value():
     study = made_up_paper.study({**made_up_paper.LARGE, "seeds": [1]})
     runs = made_up_paper.runs(study, lambda run: 2.6)
-    frame = tables.components(study, runs, compare(study, runs), PUBLISHED)
+    frame = losses.components(study, runs, compare(study, runs), PUBLISHED)
     assert frame["minus_published_p_two_sided"].isna().all()
     assert frame["minus_published"].tolist() == pytest.approx([2.6 - 2.641, 2.6 - 2.62])
 
@@ -171,8 +172,8 @@ def test_a_single_seed_is_not_tested_against_the_published_value():
 def test_a_selection_is_a_part_of_the_whole(tmp_path):
     chosen = {"title": "Large models", "dataset": "cifar10", "models": ["DiffEnc-32-4", "VDMv-32"]}
     study, runs, tests, published = beside(selections={"table2": chosen})
-    whole = tables.components(study, runs, tests, published).set_index("model")
-    part = tables.selected(study, runs, tests, published, study.selections["table2"])
+    whole = losses.components(study, runs, tests, published).set_index("model")
+    part = losses.selected(study, runs, tests, published, study.selections["table2"])
     assert part["model"].tolist() == chosen["models"]
     assert set(whole.columns) - set(part.columns) == {"p_less_than_VDMv-8", "published_p_less_than_VDMv-8"}
     pd.testing.assert_frame_equal(part.set_index("model"), whole.loc[chosen["models"], part.columns.drop("model")])
@@ -183,7 +184,7 @@ def test_a_selection_is_a_part_of_the_whole(tmp_path):
     check_latex(latex)
     fewer = runs[(runs["model"] != "VDMv-8") | (runs["seed"] != 1)]
     with pytest.raises(UserError, match="VDMv-8/fixed/seed1, term total, is missing"):
-        tables.selected(study, fewer, tests, published, study.selections["table2"])
+        losses.selected(study, fewer, tests, published, study.selections["table2"])
 
 
 def test_the_authors_own_weights_are_named(tmp_path):
@@ -192,13 +193,13 @@ def test_the_authors_own_weights_are_named(tmp_path):
     group = {"dataset": "cifar10", "models": ["theirs"], "seeds": [1], "weights": weights}
     study = made_up_paper.study(made_up_paper.LARGE, group)
     runs = made_up_paper.runs(study, lambda run: 2.6)
-    frame = tables.components(study, runs, compare(study, runs), PUBLISHED)
+    frame = losses.components(study, runs, compare(study, runs), PUBLISHED)
     assert frame["trained"].tolist() == ["here", "here", "by the authors"]
     assert "evaluated from the authors' checkpoints: theirs." in written(frame, tmp_path)[1]
 
 
 def test_equal_to_the_decimals_shown_is_equally_best(tmp_path):
-    frame = tables.components(*made(tmp_path), PUBLISHED)
+    frame = losses.components(*made(tmp_path), PUBLISHED)
     frame.loc[:1, "total"] = [2.6201, 2.6199]
     _, _, latex = written(frame, tmp_path)
     assert latex.count(r"\textbf{2.620") == 2
@@ -206,7 +207,7 @@ def test_equal_to_the_decimals_shown_is_equally_best(tmp_path):
 
 def test_seeds_lists_every_run_then_mean_and_standard_error(tmp_path):
     study, runs, _ = made(tmp_path, schedules=("fixed", "learned"))
-    frame = tables.seeds(study, runs)
+    frame = losses.seeds(study, runs)
     assert list(frame["seed"][:5]) == ["1", "2", "3", "mean", "SE"]
     assert len(frame) == 2 * 3 * 5
     totals = runs[(runs["model"] == "VDMv-2") & (runs["schedule"] == "fixed") & (runs["term"] == "total")]["bpd"]
@@ -223,7 +224,7 @@ def test_seeds_lists_every_run_then_mean_and_standard_error(tmp_path):
 
 def test_comparisons_show_interval_p_values_and_effect(tmp_path):
     study, runs, tests = made(tmp_path)
-    frame = tables.comparisons(study, runs, tests)
+    frame = losses.comparisons(study, runs, tests)
     assert len(frame) == 3 * 4
     csv, markdown, latex = written(frame, tmp_path)
     header, rows = cells(markdown)
@@ -246,7 +247,7 @@ def test_comparisons_show_interval_p_values_and_effect(tmp_path):
 def test_tables_refuse_a_missing_seed(tmp_path):
     study, runs, tests = made(tmp_path)
     fewer = runs[runs["seed"] != 2]
-    for make in (lambda: tables.components(study, fewer, tests, PUBLISHED), lambda: tables.seeds(study, fewer)):
+    for make in (lambda: losses.components(study, fewer, tests, PUBLISHED), lambda: losses.seeds(study, fewer)):
         with pytest.raises(UserError, match="seed2, term total, is missing"):
             make()
 

@@ -1,8 +1,1 @@
-"""Tables of a study: a frame each, and how it is read."""
-
-from diffenc.tables.cost import cost
-from diffenc.tables.literature import literature
-from diffenc.tables.losses import comparisons, components, seeds, selected
-from diffenc.tables.views import sheet
-
-__all__ = ["comparisons", "components", "cost", "literature", "seeds", "selected", "sheet"]
+"""Tables of a study: a tidy frame each, and how it is read; written as stem.csv, stem.md, stem.html and stem.tex."""

@@ -6,7 +6,7 @@ import pytest
 from diffenc import typeset
 from diffenc.errors import UserError
 from diffenc.statistics import compare, summarise
-from diffenc.tables import cost
+from diffenc.tables.cost import cost
 
 PARITY = Path(__file__).parents[1] / "parity"
 

@@ -8,7 +8,7 @@ from diffenc import typeset
 from diffenc.errors import UserError
 from diffenc.published import load
 from diffenc.statistics import compare, summarise
-from diffenc.tables import literature
+from diffenc.tables.literature import literature
 
 PUBLISHED = load(Path(__file__).parents[2] / "config" / "published.yaml")
 PAPER = ["VDMv-32", "DiffEnc-32-4", "DiffEnc-32-8"]
