@@ -154,6 +154,24 @@ def test_the_share_left_has_its_closed_form_for_white_images():
     np.testing.assert_allclose(share_left(found)[3:], exact[3:], rtol=0.02)  # t >= 0.4
 
 
+def test_the_compromise_that_costs_nothing_leaves_a_motion():
+    """x_hat = (x_t + sigma^2 r) / (1 + sigma^2): the denoiser's error and what is left of the motion cancel."""
+    model = trained("DiffEnc-2-1")
+    x, eps = model.scale(torch.from_numpy(digits(2))), noise_of(0, 2, (1, 8, 8))
+
+    class Compromise(nn.Module):
+        def forward(self, z, gamma, keys=None):
+            a, s = roots(gamma)
+            x_t, r = model.encoder.with_motion(x, gamma)
+            return (a * z - (x_t + s**2 * r) / (1 + s**2)) / s
+
+    model.denoiser = Compromise()
+    for t in TIMES[1:]:
+        loss = model.diffusion(x, torch.full((2,), t, dtype=torch.float64), eps)
+        np.testing.assert_allclose(loss.detach(), 0, atol=1e-12)
+    assert (share_left(inspect(model, digits(2), Inspection(), 2, CPU)) > 0.1).all()
+
+
 def test_without_a_counterterm_all_of_the_motion_is_left():
     class Zero(nn.Module):
         def forward(self, z, gamma, keys=None):
