@@ -270,13 +270,13 @@ def read_alike(paths: Iterable[Path]) -> list[FiniteDepth]:
     Raises:
         UserError: a file is missing or damaged, or was made with other settings than the first.
     """
-    records = {path: read(path) for path in paths}
-    first, *_ = records
-    for path, record in records.items():
-        for key, found, expected in zip(_SETTINGS, _settings(record), _settings(records[first]), strict=True):
+    records = [(path, read(path)) for path in paths]
+    first, of_first = records[0]
+    for path, record in records[1:]:
+        for key, found, expected in zip(_SETTINGS, _settings(record), _settings(of_first), strict=True):
             if found != expected:
                 raise UserError(f"{path}: {key} is {found}, in {first} it is {expected}; {make(path)}")
-    return list(records.values())
+    return [record for _, record in records]
 
 
 _SETTINGS = ("images", "passes", "seed", "depths", "bounds")
