@@ -118,8 +118,8 @@ def _notes(study: Study, runs: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
         " terms, and the sum of T KL divergences, of q(z_s given z_t and x) from the model's p(z_s given z_t)."
         " w = sigma_Q^2 / sigma_P^2. T = ∞: the bound in continuous time, for which the models were trained, from the"
         " same images, times and noise.",
-        "Best: the closed form of each step, sigma_P^2 = sigma_Q^2 + the mean squared difference of mu_P and mu_Q in a"
-        " dimension, estimated in bins of neighbouring steps, for one half of the images on the other half, so that"
+        "Best: the closed form of each step, sigma_P^2 = sigma_Q^2 + the mean squared difference of mu_P and mu_Q in"
+        " a dimension, estimated in bins of neighbouring steps, for one half of the images on the other half, so that"
         f" fitting it gains nothing by itself. Its w goes to 1 as T grows, and its gain to none. {_gains(finite)}",
     ]
     if apart := [bound for bound in _bounds(frame) if bound not in _NAMES and _ratio(bound) != 1]:
