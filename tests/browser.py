@@ -39,6 +39,7 @@ def opened(browser, file, size=DESKTOP, **options):
         viewport=dict(zip(("width", "height"), size, strict=True)), accept_downloads=True, **options
     )
     page, complaints, requests = context.new_page(), [], []
+    page.set_default_timeout(10_000)  # milliseconds
     own = file.resolve().as_uri()
 
     def answer(route):

@@ -7,10 +7,14 @@ import math
 import made_up
 import pandas as pd
 
-from diffenc import figures, results, tables, typeset
+from diffenc import results, typeset
+from diffenc.figures.heat import heatmap
+from diffenc.figures.learning import curves
 from diffenc.page import make_page
 from diffenc.statistics import compare
 from diffenc.study import load_study
+from diffenc.tables.losses import comparisons, seeds
+from diffenc.tables.views import sheet
 
 SOURCE = """\
 # Made up: <b>not bold</b> & "quoted"
@@ -64,25 +68,25 @@ class Made:
         for dataset in self.study.datasets:
             part = self.study.only(dataset)
             runs = self.runs[self.runs["dataset"] == dataset]
-            self.table(f"{dataset}/seeds", tables.sheet(tables.seeds(part, runs)), "Every seed.")
-            tested = tables.comparisons(part, runs, compare(part, runs))
-            self.table(f"{dataset}/comparisons", tables.sheet(tested), "Every test.")
+            self.table(f"{dataset}/seeds", sheet(seeds(part, runs)), "Every seed.")
+            tested = comparisons(part, runs, compare(part, runs))
+            self.table(f"{dataset}/comparisons", sheet(tested), "Every test.")
         for seed in (1, 2):
             of = self.folder / "runs" / f"digits/DiffEnc-2-1/fixed/seed{seed}"
             file = made_up.write_encodings(of / results.ENCODINGS, *made_up.digits())
-            figures.heatmap(file, self.figure(f"heatmaps/digits/DiffEnc-2-1/fixed/seed{seed}"), "Heat maps")
+            heatmap(file, self.figure(f"heatmaps/digits/DiffEnc-2-1/fixed/seed{seed}"), "Heat maps")
         for (dataset, schedule), models in self.study.groups().items():
             files = {
                 model: [results.run_folder(self.folder, run) / results.HISTORY for run in runs]
                 for model, runs in models.items()
             }
-            figures.curves(files, self.figure(f"curves/{dataset}/{schedule}"), "Curves", self.study.models)
+            curves(files, self.figure(f"curves/{dataset}/{schedule}"), "Curves", self.study.models)
         return self
 
-    def table(self, name, sheet, caption):
+    def table(self, name, shown, caption):
         """Write a table, to be shown."""
         self.tables.append(self.folder / "tables" / name)
-        typeset.write(sheet, self.tables[-1], caption)
+        typeset.write(shown, self.tables[-1], caption)
 
     def figure(self, name):
         """The stem of a figure that is to be shown."""
