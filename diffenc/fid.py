@@ -33,7 +33,7 @@ IMPLEMENTATION = f"torch-fidelity {__version__}"
 WEIGHTS_FILE = URL_INCEPTION_V3.rpartition("/")[2]
 STANDARD_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 FEATURES = 2048
-BATCH = 100  # images that go through Inception together
+BATCH = 50  # images that go through Inception together, in about 1 GB
 ABSENT = "absent"  # a study's fid.weights where there are none
 _REMEDY = (
     f"get {WEIGHTS_FILE} from the releases of torch-fidelity on GitHub (toshas/torch-fidelity, v0.2.0) and give its"

@@ -189,9 +189,9 @@ def _notes(study: Study, frame: pd.DataFrame) -> list[str]:
         " samples and of the images of the training or of the test set; lower is better. Mean ± standard error over"
         " n seeds (n/a with one); bold: the lowest mean of the models with as many samples.",
         f"Samples are ancestral, in {settings.steps:,} steps, with the same noise in every run (seed"
-        f" {settings.seed}). The standard error is the spread between trainings. Not in it is that few samples make a"
-        " score higher, which does not average out: compare only scores of as many samples against the same images,"
-        " published ones too.",
+        f" {settings.seed}). The standard error is the spread between trainings; it leaves out FID's bias, higher the"
+        " fewer the samples, which averages do not remove: compare only scores of as many samples against the same"
+        " images, published ones too.",
         "FID rests on what Inception sees in images of this size, and says nothing of the likelihood, which these"
         " models are trained for. A model that copied its training set would score best against train.",
     ]
