@@ -29,8 +29,8 @@ from torch import Tensor
 from diffenc.diffusion import Diffusion, bits_per_dimension
 from diffenc.encoder import Identity, NonTrainable, Trainable
 from diffenc.errors import UserError
-from diffenc.evaluate import _mean_and_error, draw, exact_float32, summarise
-from diffenc.results import Term, Terms, _read_record, _Record, make
+from diffenc.evaluate import draw, exact_float32, mean_and_error, summarise
+from diffenc.results import Record, Term, Terms, make, read_record
 from diffenc.schedule import alpha, alpha_squared, sigma, sigma_squared
 
 DRAWS = 20  # of each half in a bin of steps, on average
@@ -61,7 +61,7 @@ class Settings(Protocol):
         """Of the noise: with the evaluation's, the continuous bound is the evaluation's of these images."""
 
 
-class Bound(_Record):
+class Bound(Record):
     """A bound in bits per dimension; `diffusion` is the sum of KLs, `excess` the total less the continuous one."""
 
     total: Term
@@ -69,7 +69,7 @@ class Bound(_Record):
     excess: Term
 
 
-class Ratio(_Record):
+class Ratio(Record):
     """The best w of steps near t, fitted on n draws."""
 
     t: FiniteFloat
@@ -77,7 +77,7 @@ class Ratio(_Record):
     n: int
 
 
-class AtDepth(_Record):
+class AtDepth(Record):
     """One T: its bounds by the choice of w (sigma_Q is w = 1), and the best w over t."""
 
     T: int
@@ -85,7 +85,7 @@ class AtDepth(_Record):
     ratio: list[Ratio]
 
 
-class FiniteDepth(_Record):
+class FiniteDepth(Record):
     """What depth.json says of a run; every bound has the continuous one's latent and reconstruction."""
 
     images: int
@@ -246,7 +246,7 @@ def _at_depth(
     for name, w in {EQUAL: 1.0, BEST: best, **{name_of(ratio): ratio for ratio in ratios}}.items():
         diffusion = depth * kl(w, q)
         values = {"total": ends + diffusion, "diffusion": diffusion, "excess": diffusion - continuous}
-        bounds[name] = {term: _mean_and_error(value) for term, value in values.items()}
+        bounds[name] = {term: mean_and_error(value) for term, value in values.items()}
     return {"T": depth, "bounds": bounds, "ratio": fitted}
 
 
@@ -261,7 +261,7 @@ def read(path: Path) -> FiniteDepth:
     Raises:
         UserError: the file is missing or damaged.
     """
-    return _read_record(FiniteDepth, path)
+    return read_record(FiniteDepth, path)
 
 
 def read_alike(paths: Iterable[Path]) -> list[FiniteDepth]:

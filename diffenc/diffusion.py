@@ -106,11 +106,12 @@ class Diffusion(nn.Module):
         prediction = self.denoise(z, gamma, keys)
         error = eps - prediction if self.prediction == "epsilon" else a * (a * eps - s * x_t - prediction)
         if r is not None:
-            error = error + a * s * (self._x_hat(z, prediction, a, s) - r)
+            error = error + a * s * (self.x_hat(z, prediction, a, s) - r)
         _, slope = self.schedule.line()
         return 0.5 * slope * error.square().flatten(1).sum(1)
 
-    def _x_hat(self, z: Tensor, prediction: Tensor, a: Tensor, s: Tensor) -> Tensor:
+    def x_hat(self, z: Tensor, prediction: Tensor, a: Tensor, s: Tensor) -> Tensor:
+        """x_hat (B, C, H, W) from a prediction at z_t = alpha x_t + sigma eps."""
         if self.prediction == "epsilon":
             return (z - s * prediction) / a
         return a * z - s * prediction
@@ -119,7 +120,7 @@ class Diffusion(nn.Module):
         """mu_P, the mean of p(z_s | z_t) for z_t (B, C, H, W) at time t and s < t; like z_t."""
         gamma_s, gamma_t = self._gammas(z_t, s, t)
         prediction = self.denoise(z_t, gamma_t.expand(len(z_t)))
-        x_hat = self._x_hat(z_t, prediction, alpha(gamma_t), sigma(gamma_t))
+        x_hat = self.x_hat(z_t, prediction, alpha(gamma_t), sigma(gamma_t))
         shrink = torch.expm1(gamma_s - gamma_t)
         mean = alpha(gamma_s) / alpha(gamma_t) * (shrink + 1) * z_t - alpha(gamma_s) * shrink * x_hat
         if not isinstance(self.encoder, Identity):

@@ -131,12 +131,15 @@ def summarise(terms: dict[str, np.ndarray]) -> dict[str, Any]:
     """`bpd`: each term's mean and Monte Carlo standard error; `loss_per_t`: the diffusion term by time."""
     passes, images = terms["t"].shape
     with_total = {"total": sum(terms[name].astype(np.float64) for name in Terms._fields), **terms}
-    bpd = {name: _mean_and_error(with_total[name].astype(np.float64)) for name in TERMS}
+    bpd = {name: mean_and_error(with_total[name].astype(np.float64)) for name in TERMS}
     return {"passes": passes, "images": images, "bpd": bpd, "loss_per_t": _by_time(terms["t"], terms["diffusion"])}
 
 
-def _mean_and_error(values: np.ndarray) -> dict[str, float | None]:
-    """Over passes, which are independent; the images of one pass are not, as their times are spread evenly."""
+def mean_and_error(values: np.ndarray) -> dict[str, float | None]:
+    """Mean and standard error of values (passes, images).
+
+    Over passes, which are independent; the images of one pass are not, as their times are spread evenly.
+    """
     means = values.mean(axis=1)
     error = float(means.std(ddof=1) / math.sqrt(len(means))) if len(means) > 1 else None
     return {"mean": float(means.mean()), "mc_se": error}

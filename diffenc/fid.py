@@ -17,36 +17,32 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat
 from torch import Tensor, nn
 from torch_fidelity import KEY_METRIC_FID, FeatureExtractorInceptionV3, __version__
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
+from diffenc.arrays import save_arrays
 from diffenc.errors import UserError
 from diffenc.evaluate import exact_float32
-from diffenc.results import make
-from diffenc.sample import save_arrays
-from diffenc.study import explain
+from diffenc.results import Record, read_record
+from diffenc.settings import INCEPTION, NO_INCEPTION
 
 IMPLEMENTATION = f"torch-fidelity {__version__}"
-WEIGHTS_FILE = URL_INCEPTION_V3.rpartition("/")[2]
 STANDARD_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 FEATURES = 2048
 BATCH = 50  # images that go through Inception together, in about 1 GB
-ABSENT = "absent"  # a study's fid.weights where there are none
 _REMEDY = (
-    f"get {WEIGHTS_FILE} from the releases of torch-fidelity on GitHub (toshas/torch-fidelity, v0.2.0) and give its"
-    f" path as fid.weights (--weights); with fid.weights: {ABSENT} the table says that there are none"
+    f"get {INCEPTION} from the releases of torch-fidelity on GitHub (toshas/torch-fidelity, v0.2.0) and give its"
+    f" path as fid.weights (--weights); with fid.weights: {NO_INCEPTION} the table says that there are none"
 )
 
 Statistics = dict[str, NDArray[np.float64]]  # mu (d,) and sigma (d, d), as torch-fidelity calls them
 
 
-class Score(BaseModel):
+class Score(Record):
     """The distance of the first `samples` samples to all `images` images of the `reference` split."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
 
     samples: int
     reference: str
@@ -54,10 +50,8 @@ class Score(BaseModel):
     fid: FiniteFloat
 
 
-class Scores(BaseModel):
+class Scores(Record):
     """What fid.json says of a run."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
 
     implementation: str
     weights_sha256: str
@@ -70,12 +64,7 @@ def read(path: Path) -> Scores:
     Raises:
         UserError: the file is missing or damaged.
     """
-    try:
-        return Scores.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); {make(path)}")
-    except ValidationError as error:
-        raise UserError(f"{path}: is damaged, {explain(error)}; {make(path)}")
+    return read_record(Scores, path)
 
 
 class Moments:
@@ -140,7 +129,7 @@ def load_extractor(weights: Path | None, device: torch.device) -> Extractor:
     except OSError as error:
         raise UserError(f"fid.weights: {path}: cannot be read ({error.strerror}); {_REMEDY}")
     sha256 = hashlib.sha256(content).hexdigest()
-    if path.name == WEIGHTS_FILE and sha256 != STANDARD_SHA256:
+    if path.name == INCEPTION and sha256 != STANDARD_SHA256:
         raise UserError(f"fid.weights: {path}: is damaged (sha256 {sha256}); delete it, then {_REMEDY}")
     try:
         # read as data, never as a pickle that may run code, which torch-fidelity would do with the path
@@ -160,7 +149,7 @@ def download(folder: Path) -> Path:
     Raises:
         UserError: it cannot be downloaded.
     """
-    path = folder / WEIGHTS_FILE
+    path = folder / INCEPTION
     if not path.is_file():
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -105,7 +105,7 @@ def _motion(model: Diffusion, encoded: _Encoded, gamma: Tensor, eps: Tensor) -> 
     """dx_t/dgamma = -sigma^2 r, and what the counterterm leaves of it: dx_t/dgamma + sigma^2 x_hat."""
     a, s, s_squared = (_over_pixels(of(gamma)) for of in (alpha, sigma, sigma_squared))
     z = a * encoded.x_t + s * eps
-    x_hat = model._x_hat(z, model.denoise(z, gamma), a, s)
+    x_hat = model.x_hat(z, model.denoise(z, gamma), a, s)
     motion = -s_squared * encoded.r
     return {"motion": motion, "residual": motion + s_squared * x_hat}
 
@@ -178,7 +178,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
     Raises:
         UserError: the file is missing or damaged, lacks an array, or their shapes do not fit together.
     """
-    from diffenc.figures.mosaic import read_arrays  # here, not above: the figures import this module
+    from diffenc.arrays import read_arrays  # here, not above: the figures import this module
 
     arrays = read_arrays(path, _SHAPES)
     with np.load(path, allow_pickle=False) as file:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from diffenc.arrays import read_arrays
 from diffenc.errors import UserError
-from diffenc.figures.mosaic import read_arrays
 from diffenc.results import TERMS, make
 from diffenc.statistics import summarise
 

@@ -49,21 +49,23 @@ TEST_COLUMNS = (
 )
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """What a stage wrote as JSON; read strictly."""
+
     model_config = ConfigDict(strict=True, frozen=True)
 
 
-Record = TypeVar("Record", bound=_Record)
+Kind = TypeVar("Kind", bound=Record)
 
 
-class Term(_Record):
+class Term(Record):
     """A term's mean over passes and images, and its Monte Carlo standard error (None with one pass)."""
 
     mean: FiniteFloat
     mc_se: FiniteFloat | None
 
 
-class Terms(_Record):
+class Terms(Record):
     """The terms of the negative ELBO, in bits per dimension."""
 
     total: Term
@@ -72,7 +74,7 @@ class Terms(_Record):
     reconstruction: Term
 
 
-class TimeBin(_Record):
+class TimeBin(Record):
     """The diffusion loss near time t, in bits per dimension per unit of t; a bin without draws is left out."""
 
     t: FiniteFloat
@@ -81,7 +83,7 @@ class TimeBin(_Record):
     n: int
 
 
-class Evaluated(_Record):
+class Evaluated(Record):
     """What evaluation.json says of a run."""
 
     study: str
@@ -103,7 +105,7 @@ class Evaluated(_Record):
     loss_per_t: list[TimeBin]
 
 
-class Cost(_Record):
+class Cost(Record):
     """What a training took, over all its restarts: hours of all its devices, and the most memory in one of them."""
 
     device: str
@@ -137,7 +139,7 @@ def read_evaluation(path: Path) -> Evaluated:
     Raises:
         UserError: the file is missing or damaged.
     """
-    return _read_record(Evaluated, path)
+    return read_record(Evaluated, path)
 
 
 def read_cost(path: Path) -> Cost:
@@ -145,10 +147,11 @@ def read_cost(path: Path) -> Cost:
     if not path.is_file():
         # not by --force: that would train again
         raise UserError(f"{path}: is missing; `snakemake {path} --cores 1` and the study's --configfile give it back")
-    return _read_record(Cost, path)
+    return read_record(Cost, path)
 
 
-def _read_record(kind: type[Record], path: Path) -> Record:
+def read_record(kind: type[Kind], path: Path) -> Kind:
+    """Read a file of that kind. Raises UserError if it is missing or damaged."""
     content = _json(path, _read(path))
     try:
         return kind.model_validate(content)

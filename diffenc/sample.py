@@ -1,7 +1,5 @@
 """What a trained model shows: ancestral samples, and encodings of test images over time."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,7 +7,6 @@ from torch import Tensor
 from diffenc import noise
 from diffenc.diffusion import Diffusion
 from diffenc.evaluate import exact_float32
-from diffenc.files import write_atomically
 from diffenc.noise import Purpose
 from diffenc.processes import Processes
 from diffenc.results import ENCODING_TIMES, HEATMAP_TIMES
@@ -68,13 +65,3 @@ def encodings(model: Diffusion, images: np.ndarray, device: torch.device) -> dic
     x_t = torch.stack([model.encode(x, gamma.expand(len(x))) for gamma in gammas])
     arrays = {"images": chosen, "x": x, "gamma": gammas, "x_t": x_t}
     return {"t": t} | {name: values.cpu().numpy() for name, values in arrays.items()}
-
-
-def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Arrays as one compressed npz."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-
-    write_atomically(path, write)

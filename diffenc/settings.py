@@ -9,6 +9,9 @@ Positive = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 Schedule = Literal["fixed", "learned"]
+# the file of Inception's weights, as torch-fidelity publishes them, and what fid.weights is where there are none
+INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
+NO_INCEPTION = "absent"
 
 
 class Strict(BaseModel):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from diffenc import results
 from diffenc.errors import UserError
+from diffenc.settings import NO_INCEPTION
 from diffenc.study import LOSS_TABLES, Run, Study
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ Which = Literal["all", "encoder", "trained"]
 
 
 class RunFigure(NamedTuple):
-    """A figure of one run: the study's name for it, the file of the run that it shows, who draws it, of which runs."""
+    """A figure of one run: the study's name for it, the run's file that it shows, who draws it, and of which runs."""
 
     asked_for: str
     file: str
@@ -147,9 +148,6 @@ FIGURE_CAPTIONS = {kind: figure.caption for kind, figure in (OF_A_RUN | OF_A_GRO
 
 
 TABLE_FILES = ("md", "html", "csv", "tex")
-# the file of Inception's weights, as torch-fidelity publishes them
-INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
-NO_INCEPTION = "absent"  # a study's fid.weights where there are none
 
 
 def belongs(which: Which, study: Study, run: Run) -> bool:

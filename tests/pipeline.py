@@ -23,6 +23,8 @@ comparisons:
   - {dataset: digits, lower: DiffEnc-2-nt, than: VDMv-2}
 evaluation: {passes: 2, images: 20}
 samples: {count: 4, steps: 3}
+tables: [components, seeds, comparisons]
+figures: [heatmaps, encodings, samples, curves, loss_per_t]
 """
 SMALL = "--configfile=small.yaml"  # with "=", as what follows a blank would be files, too
 RESULTS = "results/small"

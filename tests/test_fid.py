@@ -15,7 +15,6 @@ from diffenc.errors import UserError
 from diffenc.fid import (
     IMPLEMENTATION,
     STANDARD_SHA256,
-    WEIGHTS_FILE,
     Extractor,
     Moments,
     download,
@@ -24,6 +23,7 @@ from diffenc.fid import (
     load_extractor,
     read,
 )
+from diffenc.settings import INCEPTION
 
 CPU = torch.device("cpu")
 
@@ -307,7 +307,7 @@ def refused(weights):
     message = str(error.value)
     assert "\n" not in message
     assert message.startswith("fid.weights: ")
-    assert WEIGHTS_FILE in message
+    assert INCEPTION in message
     assert "torch-fidelity" in message
     assert "fid.weights: absent" in message
     return message
@@ -320,7 +320,7 @@ def test_without_a_network_it_says_what_to_do(tmp_path, monkeypatch):
     for proxy in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(proxy, raising=False)
     message = refused(None)
-    assert f"{tmp_path / 'hub/checkpoints' / WEIGHTS_FILE}: is missing and cannot be downloaded" in message
+    assert f"{tmp_path / 'hub/checkpoints' / INCEPTION}: is missing and cannot be downloaded" in message
     assert "Connection refused" in message
     assert not list((tmp_path / "hub/checkpoints").iterdir())
 
@@ -338,7 +338,7 @@ def test_what_was_downloaded_is_not_downloaded_again(tmp_path, monkeypatch):
     monkeypatch.setattr("diffenc.fid.URL_INCEPTION_V3", (tmp_path / "source").as_uri())
     monkeypatch.setattr("diffenc.fid.STANDARD_SHA256", hashlib.sha256(b"weights").hexdigest())
     path = download(tmp_path / "weights")
-    assert path.name == WEIGHTS_FILE
+    assert path.name == INCEPTION
     (tmp_path / "source").unlink()
     assert download(tmp_path / "weights").read_bytes() == b"weights"
 
@@ -371,8 +371,8 @@ def test_no_code_of_the_file_is_run(tmp_path):
 def test_the_standard_files_name_promises_its_content(random_weights, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     (tmp_path / "hub/checkpoints").mkdir(parents=True)
-    path = tmp_path / "hub/checkpoints" / WEIGHTS_FILE
+    path = tmp_path / "hub/checkpoints" / INCEPTION
     path.symlink_to(random_weights)
     for weights in (path, None):
         assert f"{path}: is damaged (sha256 " in refused(weights)
-    assert math.isclose(int(STANDARD_SHA256[:8], 16), int(WEIGHTS_FILE.split("-")[-1].removesuffix(".pth"), 16))
+    assert math.isclose(int(STANDARD_SHA256[:8], 16), int(INCEPTION.split("-")[-1].removesuffix(".pth"), 16))

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from diffenc.arrays import at_times
 from diffenc.errors import UserError
 from diffenc.figures import encoded, heat, learning, mosaic, sampled, style, times
 from diffenc.results import ENCODING_TIMES, EVALUATION, HISTORY, read_history, run_folder
@@ -97,7 +98,7 @@ def test_heat_maps_share_one_scale_around_zero_and_one_bar(scale):
 
 def test_encodings_stand_in_rows_of_examples_and_columns_of_t(files):
     _, t, x_t = mosaic.read_encodings(files["encodings grey"])
-    shown = x_t[mosaic.at_times(t, ENCODING_TIMES)]
+    shown = x_t[at_times(t, ENCODING_TIMES)]
     with style.styled():
         figure = encoded.draw(shown, "Title")
     assert {image.get_clim() for image in figure.axes[0].images} == {(-1, 1)}

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from diffenc.arrays import at_times
 from diffenc.errors import UserError
-from diffenc.figures import inspected, mosaic, pages, process, style
+from diffenc.figures import inspected, pages, process, style
 from diffenc.inspection import SPECTRUM_TIMES, TIMES, bands
 from diffenc.results import ENCODING_TIMES, HEATMAP_TIMES
 
@@ -168,7 +169,7 @@ def test_z_is_the_mean_and_one_noise_in_its_shares():
 def test_the_process_shows_x_above_and_its_encodings_below(tmp_path):
     path = encodings(tmp_path / "e.npz", *made_up.digits(2))
     arrays = np.load(path)
-    at = mosaic.at_times(arrays["t"], process.TIMES)
+    at = at_times(arrays["t"], process.TIMES)
     x, x_t, gamma = arrays["x"][0], arrays["x_t"][at, 0], arrays["gamma"][at]
     with style.styled():
         figure = process.draw(x, x_t, gamma, "Title")

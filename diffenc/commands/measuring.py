@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @shared
 def evaluate(options: Namespace, processes: "Processes") -> None:
     """A model's terms on the test set: a summary, and every image's terms beside it."""
-    from diffenc import data, sample
+    from diffenc import data
     from diffenc.assembly import parameters
     from diffenc.evaluate import evaluate, given_noise, summarise
 
@@ -59,7 +59,7 @@ def evaluate(options: Namespace, processes: "Processes") -> None:
         "gamma_1": gamma_1,
         **summarise(terms),
     }
-    sample.save_arrays(per_image, terms)
+    save_arrays(per_image, terms)
     write_file(options.out, json.dumps(summary, indent=1) + "\n")
     _say(summary)
 
@@ -74,7 +74,8 @@ def _say(summary: dict[str, Any]) -> None:
 def sample(options: Namespace, processes: "Processes") -> None:
     """Ancestral samples."""
     from diffenc import data
-    from diffenc.sample import draw_samples, save_arrays
+    from diffenc.arrays import save_arrays
+    from diffenc.sample import draw_samples
 
     settings = checked(Samples, count=options.count, steps=options.steps, seed=options.seed)
     model, _ = _load(options)
@@ -92,7 +93,8 @@ def sample(options: Namespace, processes: "Processes") -> None:
 def encode(options: Namespace) -> None:
     """Encodings of test images over time."""
     from diffenc import data
-    from diffenc.sample import encodings, save_arrays
+    from diffenc.arrays import save_arrays
+    from diffenc.sample import encodings
 
     model, _ = _load(options)
     images = data.load(options.data, "test")
@@ -103,8 +105,8 @@ def encode(options: Namespace) -> None:
 def inspect(options: Namespace) -> None:
     """What the encoder does over time, and what the counterterm leaves of it."""
     from diffenc import data
+    from diffenc.arrays import save_arrays
     from diffenc.inspection import inspect
-    from diffenc.sample import save_arrays
 
     settings = checked(Inspection, images=options.images, seed=options.seed)
     model, _ = _load(options)
@@ -137,8 +139,8 @@ def inception(options: Namespace) -> None:
 def fid(options: Namespace) -> None:
     """Samples -> their distance to the data set's images, as Inception sees both."""
     from diffenc import data
+    from diffenc.arrays import read_arrays
     from diffenc.fid import fid, load_extractor
-    from diffenc.figures.mosaic import read_arrays
 
     checked(FidOfRun, counts=options.counts, references=options.references, images=options.images)
     samples = read_arrays(options.samples, {"samples": "NCHW", "levels": ""})

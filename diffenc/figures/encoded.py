@@ -5,6 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from diffenc.arrays import at_times
 from diffenc.errors import UserError
 from diffenc.figures import mosaic, style
 from diffenc.results import ENCODING_TIMES, make
@@ -18,7 +19,7 @@ def encodings(encodings: Path, stem: Path, title: str) -> None:
     """
     _, t, x_t = mosaic.read_encodings(encodings)
     try:
-        shown = x_t[mosaic.at_times(t, ENCODING_TIMES)]
+        shown = x_t[at_times(t, ENCODING_TIMES)]
     except ValueError as error:
         raise UserError(f"{encodings}: {error}; {make(encodings)}")
     with style.styled():

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from diffenc.arrays import at_times
 from diffenc.errors import UserError
 from diffenc.figures import mosaic, style
 from diffenc.results import HEATMAP_TIMES, make
@@ -26,8 +27,8 @@ def rates(t: NDArray, x_t: NDArray, columns: Sequence[float]) -> NDArray[np.floa
     Raises:
         ValueError: a t of `columns`, or its s, is not in t.
     """
-    ends = mosaic.at_times(t, columns)
-    starts = mosaic.at_times(t, [column - STEP for column in columns])
+    ends = at_times(t, columns)
+    starts = at_times(t, [column - STEP for column in columns])
     change = x_t[ends].astype(np.float64) - x_t[starts]
     return change.sum(axis=2) / (t[ends] - t[starts])[:, None, None, None]
 

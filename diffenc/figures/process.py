@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from numpy.typing import NDArray
 
+from diffenc.arrays import at_times, read_arrays
 from diffenc.errors import UserError
 from diffenc.figures import mosaic, style
 from diffenc.results import make
@@ -37,9 +38,9 @@ def process(file: Path, stem: Path, title: str) -> None:
     Raises:
         UserError: the file is missing or damaged, or lacks a time.
     """
-    arrays = mosaic.read_arrays(file, {"x": "NCHW", "t": "T", "gamma": "T", "x_t": "TNCHW"})
+    arrays = read_arrays(file, {"x": "NCHW", "t": "T", "gamma": "T", "x_t": "TNCHW"})
     try:
-        at = mosaic.at_times(arrays["t"], TIMES)
+        at = at_times(arrays["t"], TIMES)
     except ValueError as error:
         raise UserError(f"{file}: {error}; {make(file)}")
     with style.styled():

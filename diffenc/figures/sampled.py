@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from diffenc.arrays import read_arrays
 from diffenc.figures import mosaic, style
 
 ABREAST = 3  # models in a row
@@ -20,7 +21,7 @@ def samples(files: dict[str, Path], stem: Path, title: str) -> None:
     """
     models = {}
     for name, path in files.items():
-        found = mosaic.read_arrays(path, {"samples": "NCHW", "levels": ""})
+        found = read_arrays(path, {"samples": "NCHW", "levels": ""})
         models[name] = found["samples"] * (2 / (float(found["levels"]) - 1)) - 1
     with style.styled():
         style.save(draw(models, title), stem)

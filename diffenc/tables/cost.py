@@ -39,16 +39,16 @@ def cost(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) ->
         Column("model", lambda row: row["model"], "left"),
         Column("n", lambda row: str(row["n"])),
         Column("parameters", lambda row: f"{row['parameters']:,}"),
-        Column("forward GFLOP/image: denoiser + encoder", _forward),
-        Column("training GFLOP/image", lambda row: _rounded(row["training_gflop"])),
-        Column("images/s and device", _trained("images_per_s")),
-        Column("peak memory, GiB", lambda row: NOT_HERE if _elsewhere(row) else _rounded(row["peak_gib"])),
-        Column("device-hours a run", _trained("device_hours")),
-        Column("device-hours, all runs", lambda row: NOT_HERE if _elsewhere(row) else _rounded(row["all_hours"])),
+        Column("forward GFLOP", _forward),
+        Column("training GFLOP", lambda row: _rounded(row["training_gflop"])),
+        Column("images/s", _trained("images_per_s")),
+        Column("peak GiB", lambda row: NOT_HERE if _elsewhere(row) else _rounded(row["peak_gib"])),
+        Column("device-hours", _trained("device_hours")),
+        Column("in all", lambda row: NOT_HERE if _elsewhere(row) else _rounded(row["all_hours"])),
         Column("device", lambda row: row["device"], "left"),
         Column("encoder's overhead", _overheads, "left"),
     ]
-    return Sheet(frame, columns, _notes(study, frame), group=2)
+    return Sheet(frame, columns, _notes(frame), group=2)
 
 
 def _row(study: Study, seeds: list[Run], totals: pd.DataFrame) -> Row:
@@ -143,16 +143,16 @@ def _percent(share: float) -> str:
     return f"{text if text.startswith(MINUS) else f'+{text}'} %"
 
 
-def _notes(study: Study, frame: pd.DataFrame) -> list[str]:
+def _notes(frame: pd.DataFrame) -> list[str]:
     notes = [
-        "GFLOP: 10^9 floating-point operations, by formula from the model's shape (a multiplication and an addition"
-        " are two; convolutions, dense layers, attention). Training: 3 denoiser passes (forward, and backward twice"
-        " that) and 12 encoder passes: at t its value and its derivative, at t = 0 and t = 1 its value, each with a"
-        " backward pass.",
-        "Mean ± standard error over n seeds. Hours are those of all devices of a run together, over all its attempts:"
-        " with starting, logging, checkpoints, and steps that an interruption made it do twice; images/s is steps x"
-        " batch over those hours. They are hours of the device that is named, and speak of no other. Evaluation and"
-        " sampling are not in them.",
+        "GFLOP: 10^9 floating-point operations an image, by formula from the model's shape (a multiplication and an"
+        " addition are two; convolutions, dense layers, attention). Forward: denoiser + encoder. Training: with its"
+        " backward pass a forward pass counts three times; one of the denoiser, four of the encoder (at t its value"
+        " and its derivative by gamma, at t = 0 and t = 1 its value).",
+        "Mean ± standard error over n seeds, and all seeds' hours; peak: the most memory in one device. Hours are those"
+        " of all devices of a run together, over all its attempts: with starting, logging, checkpoints, and steps that"
+        " an interruption made it do twice; images/s, of one device, is steps x batch over those hours. They are hours"
+        " of the device that is named, and speak of no other. Evaluation and sampling are not in them.",
         "Encoder's overhead: over the plain model of the same study, with the same denoiser and no encoder. FLOPs"
         " count arithmetic, time also what is slow for its few FLOPs.",
     ]

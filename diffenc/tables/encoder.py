@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from diffenc import inspection
+from diffenc.arrays import at_times
 from diffenc.errors import UserError
-from diffenc.figures.mosaic import at_times
 from diffenc.inspection import SPECTRUM_TIMES
 from diffenc.results import INSPECTION, check_runs, make, run_folder
 from diffenc.statistics import summarise

@@ -11,6 +11,7 @@ from diffenc.errors import UserError
 from diffenc.fid import Score, Scores
 from diffenc.published import NOT_ON_RECORD, NOTE, Published, Reference
 from diffenc.results import FID, make, run_folder
+from diffenc.settings import INCEPTION, NO_INCEPTION
 from diffenc.statistics import summarise
 from diffenc.study import Run, Study
 from diffenc.typeset import Cell, Column, Row, Sheet, mean_se, number
@@ -64,7 +65,7 @@ def _groups(study: Study) -> Iterator[tuple[Row, dict[str, list[Run]]]]:
 
 def _found(study: Study, folder: Path) -> dict[Run, Scores]:
     """The scores of every run that has some, all made with the same weights."""
-    if study.fid.weights == scores.ABSENT:
+    if study.fid.weights == NO_INCEPTION:
         return {}
     found = {run: _read(study, run, run_folder(folder, run) / FID) for run in study.fid_runs()}
     for run, one in found.items():
@@ -218,15 +219,15 @@ def _made_with(frame: pd.DataFrame) -> list[str]:
     ):
         standard = sha256 == scores.STANDARD_SHA256
         notes.append(
-            f"Computed by {implementation}, with the standard Inception weights ({scores.WEIGHTS_FILE})."
+            f"Computed by {implementation}, with the standard Inception weights ({INCEPTION})."
             if standard
             else f"Computed by {implementation} with weights that are NOT the standard Inception ones (sha256"
             f" {sha256[:16]}...): these scores are comparable with one another, with no published FID."
         )
     if (frame["not_computed"] == _NO_WEIGHTS).any():
         notes.append(
-            f"{_NO_WEIGHTS}: the study says fid.weights: {scores.ABSENT}, so nothing was scored. With the path of"
-            f" {scores.WEIGHTS_FILE} there, from torch-fidelity's releases on GitHub, the same command does it."
+            f"{_NO_WEIGHTS}: the study says fid.weights: {NO_INCEPTION}, so nothing was scored. With the path of"
+            f" {INCEPTION} there, from torch-fidelity's releases on GitHub, the same command does it."
         )
     if (frame["not_computed"] == _NOT_ASKED_FOR).any():
         notes.append(f"{_NOT_ASKED_FOR}: no model of that data set and schedule is in the study's fid.models.")

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from diffenc import inspection, noise
+from diffenc.arrays import save_arrays
 from diffenc.assembly import build
 from diffenc.catalog import DATASETS
 from diffenc.diffusion import Diffusion
@@ -11,7 +12,6 @@ from diffenc.encoder import NonTrainable
 from diffenc.errors import UserError
 from diffenc.inspection import SPECTRUM_TIMES, bands, inspect, over_images, read, share_left, spectrum
 from diffenc.noise import Purpose
-from diffenc.sample import save_arrays
 from diffenc.schedule import FixedSchedule
 from diffenc.settings import Inspection
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from diffenc import inspection, typeset
+from diffenc.arrays import save_arrays
 from diffenc.errors import UserError
 from diffenc.results import INSPECTION, collect, run_folder
-from diffenc.sample import save_arrays
 from diffenc.statistics import compare
 from diffenc.tables.encoder import TIMES, encoder, endpoints
 

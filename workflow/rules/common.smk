@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from diffenc import contents, results, show, versions
+from diffenc import contents, results, settings, show, versions
 from diffenc.errors import UserError
 from diffenc.files import write_file
 from diffenc.study import load_study

@@ -2,13 +2,13 @@
 def inception_weights():
     """The network's weights: the study's file, or the one that `inception` downloads."""
     given = STUDY.fid and STUDY.fid.weights
-    return given or f"results/data/inception/{show.INCEPTION}"
+    return given or f"results/data/inception/{settings.INCEPTION}"
 
 
 # where Snakemake runs: the jobs need no network
 rule inception:
     output:
-        f"results/data/inception/{show.INCEPTION}",
+        f"results/data/inception/{settings.INCEPTION}",
     log:
         "results/data/inception/download.log",
     conda:
