@@ -21,7 +21,7 @@ from diffenc.typeset import MINUS
 
 PARITY = Path(__file__).parent / "parity"
 VOID = {"meta", "link", "img", "br", "input"}
-CELLS = {"td", "th", "dt", "dd"}
+CELLS = {"td", "th", "dt", "dd", "br"}
 
 
 class Parsed(HTMLParser):
@@ -171,21 +171,34 @@ def row(difference, low, high, p):
     ],
 )
 def test_a_test_is_read_as_what_it_is(test, p_holm, says):
-    assert says in words.reading(test, p_holm)
+    assert says in words.reading(test, p_holm, tests=3)
+
+
+def test_one_test_is_not_corrected():
+    assert words.reading(row(-2, -3, -1, 0.02), 0.02, tests=1) == "speaks for the claim."
 
 
 def test_holms_p_values_stand_beside_the_tests(made):
-    p = [
-        stats.ttest_ind(totals(made, d, a), totals(made, d, "VDMv-2"), equal_var=False, alternative="less").pvalue
-        for d, a in (("digits", "DiffEnc-2-1"), ("digits", "DiffEnc-2-nt"), ("mnist", "DiffEnc-2-1"))
-    ]
-    claims = words.claims(made.study, results.read_tests(made.folder / results.TESTS))
-    assert [claim.p for claim in claims] == ["< 0.001" if one < 0.001 else "> 0.999" for one in p]
-    smallest = 3 * min(p)
-    assert claims[p.index(min(p))].holm == ("< 0.001" if smallest < 0.001 else f"{smallest:.3f}")
-    said = made.parsed.text("section", id="tests")[0]
+    tests = results.read_tests(made.folder / results.TESTS)
+    total = tests["term"] == "total"
+    tests.loc[total, "p_less"] = [0.03, 0.01, 0.04]
+    tests.loc[total, ["ci95_low", "ci95_high"]] = -2.0, -1.0
+    claims = words.claims(made.study, tests)
+    assert [claim.p for claim in claims] == ["0.030", "0.010", "0.040"]
+    # by hand: the smallest three times, the next twice, the largest once but not below the one before
+    assert [claim.holm for claim in claims] == ["0.060", "0.030", "0.060"]
+    assert [", but not after" in claim.reading for claim in claims] == [True, False, True]
+    finding = words.summary(made.study, made.runs, tests).finding
+    assert "The test speaks for the claim, but not after Holm's correction." in finding
+    assert "Of the study's 3 claims, 1 passes the 5 % level" in finding
+
+
+def test_the_tests_and_the_meaning_of_p_stand_together(made):
+    said = made.parsed.text("section", id="tests")[0].replace("\N{NO-BREAK SPACE}", " ")
     for word in ("One-sided p, Welch", "correction The more claims", "paired over images", "Here they are 3 tests"):
         assert word in said
+    for claim in words.claims(made.study, results.read_tests(made.folder / results.TESTS)):
+        assert f"{claim.claim} {claim.of} {claim.n} {claim.difference} {claim.p} {claim.holm} {claim.reading}" in said
 
 
 def test_counts_and_lists():
@@ -277,6 +290,7 @@ def test_csv_files_are_inlined_byte_for_byte(made):
         (["1,281,167", "99,999", "20", "", "n/a"], ["20", "99,999", "1,281,167"]),
         (["2.1e-05", "1e3", "0.5", "∞", f"{MINUS}∞"], [f"{MINUS}∞", "2.1e-05", "0.5", "1e3", "∞"]),
         (["3, 3", "10, 3", "not published"], ["3, 3", "10, 3"]),
+        (["[0.1, 0.2]", f"[{MINUS}0.1, 3]", "n/a (least 0.050)"], [f"[{MINUS}0.1, 3]", "[0.1, 0.2]"]),
         (["DiffEnc-32-4", "VDMv-8", "DiffEnc-8-2", ""], ["DiffEnc-8-2", "DiffEnc-32-4", "VDMv-8"]),
         (["10K", "50K", "8x8"], ["8x8", "10K", "50K"]),
     ],

@@ -114,7 +114,7 @@ def ranks(texts: list[str]) -> list[int | None]:
 
 
 def _number(text: str) -> tuple[float, int] | None:
-    if not (match := _NUMBER.match(text.strip().replace(MINUS, "-"))):
+    if not (match := _NUMBER.match(text.strip().lstrip("[").replace(MINUS, "-"))):
         return None
     plain = match["value"].replace(",", "")
     side = {"<": -1, ">": 1}.get((match["bound"] or "")[:1], 0)

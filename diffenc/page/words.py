@@ -70,9 +70,10 @@ def claims(study: Study, tests: "DataFrame") -> list[Claim]:
             difference=interval(row, "difference", "ci95_low", "ci95_high"),
             p="exact" if exact(row) else p_value(row["p_less"]),
             holm="exact" if exact(row) else p_value(p),
-            reading=reading(row, p)[0].upper() + reading(row, p)[1:],
+            reading=said[0].upper() + said[1:],
         )
         for row, p in zip(rows, adjusted, strict=True)
+        for said in [reading(row, p, len(rows))]
     ]
 
 
@@ -86,17 +87,17 @@ def exact(row: dict[str, Any]) -> bool:
     return row["ci95_low"] == row["ci95_high"]
 
 
-def reading(row: dict[str, Any], p_holm: float) -> str:
-    """What a test says of its claim, and no more; goes on from "The test"."""
+def reading(row: dict[str, Any], p_holm: float, tests: int) -> str:
+    """What one of so many tests says of its claim, and no more; goes on from "The test"."""
     if exact(row):
         return f"is not needed: no seed's loss differs from another's, and {_compared(row)}."
     if row["ci95_low"] > 0:
         return f"speaks against the claim: {row['lower']} is higher, by more than the choice of seeds explains."
     if row["p_less"] >= LEVEL:
         return "decides nothing: the choice of seeds alone brings about differences like this."
-    corrected = "also after" if p_holm < LEVEL else "but not after"
+    corrected = f", {'also' if p_holm < LEVEL else 'but not'} after Holm's correction" if tests > 1 else ""
     caution = "" if row["ci95_high"] < 0 else " The two-sided interval still reaches 0."
-    return f"speaks for the claim, {corrected} Holm's correction.{caution}"
+    return f"speaks for the claim{corrected}.{caution}"
 
 
 def where(study: Study, dataset: str, schedule: str) -> str:
@@ -174,9 +175,10 @@ def _finding(study: Study, tests: "DataFrame | None") -> str:
     rows = totals(tests)
     adjusted, first = holm([row["p_less"] for row in rows]), rows[0]
     title = study.facts(first["dataset"]).title
+    said = reading(first, adjusted[0], len(rows))
     sentences = [
         f"The main comparison, the study's first, is whether {first['lower']} has a lower loss than {first['than']}"
-        f" on {title} with the {first['schedule']} schedule. {_found(first)} The test {reading(first, adjusted[0])}"
+        f" on {title} with the {first['schedule']} schedule. {_found(first)} The test {said}"
     ]
     if len(rows) > 1:
         passed = int((adjusted < LEVEL).sum())
