@@ -149,10 +149,10 @@ def _notes(frame: pd.DataFrame) -> list[str]:
         " addition are two; convolutions, dense layers, attention). Forward: denoiser + encoder. Training: with its"
         " backward pass a forward pass counts three times; one of the denoiser, four of the encoder (at t its value"
         " and its derivative by gamma, at t = 0 and t = 1 its value).",
-        "Mean ± standard error over n seeds, and all seeds' hours; peak: the most memory in one device. Hours are those"
-        " of all devices of a run together, over all its attempts: with starting, logging, checkpoints, and steps that"
-        " an interruption made it do twice; images/s, of one device, is steps x batch over those hours. They are hours"
-        " of the device that is named, and speak of no other. Evaluation and sampling are not in them.",
+        "Mean ± standard error over n seeds, and all seeds' hours; peak: the most memory in one device. Hours are"
+        " of all devices of a run together, over all its attempts: with starting, logging, checkpoints, and steps"
+        " that an interruption made it do twice; images/s, of one device, is steps x batch over those hours. They"
+        " are hours of the device that is named, and speak of no other. Evaluation and sampling are not in them.",
         "Encoder's overhead: over the plain model of the same study, with the same denoiser and no encoder. FLOPs"
         " count arithmetic, time also what is slow for its few FLOPs.",
     ]
