@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def evaluate(options: Namespace, processes: "Processes") -> None:
     """A model's terms on the test set: a summary, and every image's terms beside it."""
     from diffenc import data
+    from diffenc.arrays import save_arrays
     from diffenc.assembly import parameters
     from diffenc.evaluate import evaluate, given_noise, summarise
 
