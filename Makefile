@@ -8,7 +8,7 @@ FASHION_MNIST_CACHE := .cache/fashion-mnist
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-only test-slurm slurm lint lock clean fashion-mnist
+.PHONY: help env demo test test-only test-slurm slurm chromium lint lock clean fashion-mnist
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s'|'
@@ -31,7 +31,7 @@ demo: env  ## the whole chain on scikit-learn's digits, report included; about f
 	@cat results/demo/tables/digits/components.md
 	@echo "tables: results/demo/tables/digits, figures: results/demo/figures, report: results/demo/report.zip"
 
-test: env fashion-mnist test-only  ## all tests, but for those that need a cluster
+test: env fashion-mnist chromium test-only  ## all tests, but for those that need a cluster
 
 test-only: env
 	python -m pytest --ignore tests/slurm
@@ -44,6 +44,11 @@ slurm:
 	@(for program in slurmctld slurmd slurmdbd munged mariadbd; do command -v $$program || exit 1; done) > /dev/null || \
 	  (apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurm-wlm slurmdbd munge mariadb-server > /dev/null)
+
+# the browser that the page is tested in
+chromium:
+	@command -v chromium > /dev/null || (apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium > /dev/null)
 
 lint: env  ## ruff, snakefmt, snakemake --lint
 	ruff check .

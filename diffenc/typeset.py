@@ -156,7 +156,7 @@ def _latex_rows(sheet: Sheet, rows: list[list[str]]) -> list[str]:
     """The table's body; where a group begins, its names over the whole width."""
     escaped = [[_stack(escape(cell)) for cell in row] for row in rows]
     first, width = sheet.group, len(sheet.columns) - sheet.group
-    several = len({full[first] for full in escaped}) < len(escaped)
+    several = len({tuple(full[: first + 1]) for full in escaped}) < len(escaped)
     lines, group = [], None
     for row, full in zip(_once(sheet, _marked(sheet, escaped, r"\textbf{{{}}}")), escaped, strict=True):
         if full[:first] != group:

@@ -9,7 +9,6 @@ import pytest
 import scipy.linalg
 import torch
 import torch_fidelity
-from torch_fidelity import feature_extractor_inceptionv3 as inception
 
 from diffenc.errors import UserError
 from diffenc.fid import (
@@ -242,22 +241,6 @@ def test_a_damaged_file_is_named(content, complaint, tmp_path):
 
 
 # Inception itself, with random weights in the standard ones' layout.
-
-
-@pytest.fixture(scope="session")
-def random_weights(tmp_path_factory):
-    """A file as the standard weights' one is, so scaled that activations neither vanish nor grow."""
-    path = tmp_path_factory.mktemp("inception") / "random.pth"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inception, "load_state_dict_from_url", lambda *args, **options: None)
-        patch.setattr(inception.FeatureExtractorInceptionV3, "load_state_dict", lambda *args: None)
-        network = inception.FeatureExtractorInceptionV3("random", ["2048"], verbose=False)
-    generator = torch.Generator().manual_seed(0)
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight, generator=generator)
-    torch.save(network.state_dict(), path)
-    return path
 
 
 def coloured(count, seed, brightness):

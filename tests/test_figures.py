@@ -145,7 +145,7 @@ def test_curves_draw_mean_range_and_every_seed(files):
     *seeds, mean = figure.axes[0].lines
     np.testing.assert_allclose([line.get_ydata() for line in seeds], totals)
     np.testing.assert_allclose(mean.get_ydata(), totals.mean(axis=0))
-    assert to_rgb(mean.get_color()) == style.looks(order)["DiffEnc-2-1"].color
+    assert to_rgb(mean.get_color()) == to_rgb(style.looks(order)["DiffEnc-2-1"].color)
     corners = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
     assert (corners.min(), corners.max()) == (totals.min(), totals.max())
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from diffenc.arrays import read_arrays
 from diffenc.figures import mosaic, style
 
 ABREAST = 20  # columns and rows at most
@@ -17,7 +18,7 @@ def sample_page(file: Path, stem: Path, title: str) -> None:
     Raises:
         UserError: the file is missing or damaged.
     """
-    found = mosaic.read_arrays(file, {"samples": "NCHW", "levels": ""})
+    found = read_arrays(file, {"samples": "NCHW", "levels": ""})
     images = found["samples"][: ABREAST**2] * (2 / (float(found["levels"]) - 1)) - 1
     with style.styled():
         style.save(draw(images, f"{title}: {_counted(len(images), len(found['samples']))}"), stem)

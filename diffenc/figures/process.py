@@ -27,7 +27,7 @@ _FIRST, _APART = 2.0, 1.38
 _COLUMNS = tuple(_FIRST + _APART * i for i in range(len(TIMES)))
 _WIDE = _COLUMNS[-1] + 1
 _NAME, _T, _X_T, _Z, _REVERSE, _STRIP = 0.15, 0.6, 0.75, 2.25, 3.42, 4.0
-_GENERATIVE, _DIFFUSING, _ENCODING = "#0173b2", "0.35", "#d55e00"  # of seaborn's colour-blind palette
+_GENERATIVE, _DIFFUSING, _ENCODING = style.COLOURS[0], "0.35", style.COLOURS[3]
 
 
 def process(file: Path, stem: Path, title: str) -> None:

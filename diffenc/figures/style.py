@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -53,6 +52,11 @@ _STYLE = {
 }
 
 
+# seaborn's palette for the colour-blind
+COLOURS = (
+    *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
+    *("#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"),
+)
 _LEGEND_COLUMNS = 3
 _BAND = partial(Patch, color="0.5", alpha=0.3, linewidth=0)
 _THIN = partial(Line2D, [], [], color="0.5", linewidth=0.6)
@@ -61,13 +65,13 @@ _THIN = partial(Line2D, [], [], color="0.5", linewidth=0.6)
 class Look(NamedTuple):
     """How a model's lines are drawn."""
 
-    color: tuple[float, float, float]
+    color: str
     linestyle: Any
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
     """A colour and a dash for each name, by its place in the order: ten colours, dashes where colours fail."""
-    colours = cycle(seaborn.color_palette("colorblind"))
+    colours = cycle(COLOURS)
     dashes = cycle(["-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1, 1.5, 1))])
     return dict(zip(dict.fromkeys(names), map(Look, colours, dashes), strict=False))
 

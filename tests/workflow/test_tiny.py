@@ -1,0 +1,125 @@
+"""config/tiny.yaml: all that the paper's study has, as small as can be, made as a user would make it."""
+
+import csv
+import re
+import shutil
+import xml.etree.ElementTree as ElementTree
+
+import pandas as pd
+import pytest
+import yaml
+from browser import chromium, opened
+from matplotlib.image import imread
+from pipeline import ROOT, check_out, snakemake
+
+from diffenc import contents, show
+from diffenc.study import ANALYSES, FIGURES, LOSS_TABLES, load_study
+from diffenc.zoo import MODELS
+
+TINY, PAPER = (load_study(ROOT / f"config/{name}.yaml") for name in ("tiny", "paper"))
+
+
+def stems(of_all, of_one):
+    return [*of_all, *(stem for name in TINY.datasets for stem in of_one(TINY, name))]
+
+
+TABLES, DRAWN = stems(contents.tables_of_all(TINY), contents.tables_of), stems([], contents.figures_of)
+
+WITH_PUBLISHED = ("components", "literature", "fid", *TINY.selections)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory, random_weights):
+    """The folder of the study's results."""
+    folder = check_out(tmp_path_factory.mktemp("tiny") / "clone")
+    study = yaml.safe_load((folder / "config/tiny.yaml").read_text())
+    study["fid"]["weights"] = "inception.pth"  # the standard ones need a network
+    shutil.copy(random_weights, folder / "inception.pth")
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(study))
+    ended = snakemake(folder, "--cores", "2", "--show-failed-logs", "--configfile=tiny.yaml", "all")
+    assert ended.returncode == 0, ended.stdout
+    return folder / "results/tiny"
+
+
+def test_it_has_the_papers_structure():
+    assert set(TINY.tables) == set(PAPER.tables) == {*LOSS_TABLES, *ANALYSES, "fid", "literature"}
+    assert set(TINY.figures) == set(PAPER.figures) == set(FIGURES)
+    assert len(TINY.datasets) > 1
+    assert TINY.weights
+    kinds = [{(MODELS[run.model].encoder, MODELS[run.model].prediction) for run in s.training} for s in (TINY, PAPER)]
+    assert kinds[0] == kinds[1]
+    assert {run.schedule for run in TINY.training} == {"fixed", "learned"}
+
+
+@pytest.mark.parametrize("stem", TABLES)
+def test_no_cell_of_a_table_is_blank(tiny, stem):
+    """But for names that the row above says."""
+    text = (tiny / f"{stem}.md").read_text()
+    header, *rows = [re.split(r" *(?<!\\)\| *", line.strip("|").strip()) for line in text.splitlines() if "|" in line]
+    assert len(rows) > 1
+    above = [""] * len(header)
+    for row in rows[1:]:
+        cells = [cell.strip() or above[i] for i, cell in enumerate(row)]
+        first = next(i for i, cell in enumerate(row) if cell.strip())
+        assert all(cell.strip() for cell in row[first:]), row
+        above = cells
+    assert len(list(csv.reader((tiny / f"{stem}.csv").open()))) == len(rows)  # the line of dashes, the header
+    assert (tiny / f"{stem}.html").read_text().count("<tr>") >= len(rows)
+    latex = (tiny / f"{stem}.tex").read_text()
+    assert r"\toprule" in latex
+    assert latex.isascii()
+
+
+@pytest.mark.parametrize(
+    "stem", [s for s in TABLES if s.split("/")[-1] in ("components", "literature", "fid", *TINY.selections)]
+)
+def test_tables_of_results_have_the_published_column(tiny, stem):
+    text = (tiny / f"{stem}.md").read_text()
+    assert "published" in text
+    assert "not on record" in text
+
+
+@pytest.mark.parametrize("stem", DRAWN)
+def test_figures(tiny, stem):
+    assert ElementTree.parse(tiny / f"{stem}.svg").getroot().tag.endswith("svg")
+    pixels = imread(tiny / f"{stem}.png")
+    assert min(pixels.shape[:2]) > 200
+    assert pixels[..., :3].std() > 0.01
+
+
+def test_every_kind_of_figure_is_there():
+    kinds = {stem.split("/")[1] for stem in DRAWN}
+    assert kinds == {*show.OF_A_RUN, *show.OF_A_GROUP}
+
+
+def test_what_was_not_trained_here_says_so(tiny):
+    runs = pd.read_csv(tiny / "runs.csv")
+    adopted = runs[runs.model == "VDMv-authors"]
+    assert adopted.device.isna().all()
+    assert (adopted.steps == 12000).all()
+    assert "not trained here" in (tiny / "tables/parity/cost.md").read_text()
+
+
+def test_holms_correction_is_over_the_whole_study(tiny):
+    table = pd.read_csv(tiny / "tables/statistics.csv")
+    assert len(table) == len(TINY.comparisons)
+    p, adjusted = table.p_less.to_numpy(), table.p_holm.to_numpy()
+    for i in range(len(p)):  # the definition: the largest of (m - rank) p over the p-values up to it
+        at_most = [min(1, (p >= q).sum() * q) for q in p if q <= p[i]]
+        assert adjusted[i] == pytest.approx(max(at_most), rel=1e-12)
+
+
+def test_the_page_has_everything_and_needs_nothing(tiny):
+    with chromium() as browser, opened(browser, tiny / "index.html") as shown:
+        assert shown.page.locator("table").count() >= len(TABLES)
+        assert shown.page.locator("figure").count() >= len(DRAWN)
+        assert (shown.complaints, shown.requests) == ([], [])
+
+
+def test_without_inceptions_weights_the_table_says_so(tiny):
+    folder = tiny.parents[1]
+    target = "results/tiny/tables/digits/fid.md"
+    shutil.copy(folder / "config/tiny.yaml", folder / "absent.yaml")
+    ended = snakemake(folder, "--cores", "2", "--show-failed-logs", target, "--configfile=absent.yaml")
+    assert ended.returncode == 0, ended.stdout
+    assert "no Inception weights" in (folder / target).read_text()
