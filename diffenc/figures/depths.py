@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -116,9 +117,9 @@ def _shown(record: FiniteDepth) -> dict[int, float]:
     return dict(zip(chosen, np.linspace(0.3, 1, count) if count > 1 else [1.0], strict=True))
 
 
-def _tint(colour: Sequence[float], strength: float) -> tuple[float, ...]:
+def _tint(colour: str, strength: float) -> tuple[float, ...]:
     """The colour on white."""
-    return tuple(1 - strength * (1 - part) for part in colour)
+    return tuple(1 - strength * (1 - part) for part in to_rgb(colour))
 
 
 def _scales(above: list[Axes], below: list[Axes]) -> None:
@@ -145,7 +146,7 @@ def _name(bound: str) -> str:
 def _legend(figure: Figure, record: FiniteDepth, spread: bool) -> None:
     """Below the figure: the choices of sigma_P in rows, then the T of the lower panels, and what a band is."""
     lines = [Line2D([], [], color="0.25", label=_name(b), **line) for b, line in _lines(record).items()]
-    depths = [Line2D([], [], color=_tint((0, 0, 0), s), label=f"T = {T:,}") for T, s in _shown(record).items()]
+    depths = [Line2D([], [], color=_tint("black", s), label=f"T = {T:,}") for T, s in _shown(record).items()]
     rows = [lines[i : i + _LEGEND_COLUMNS] for i in range(0, len(lines), _LEGEND_COLUMNS)] + [depths]
     rows[-1] += [Patch(color="0.5", alpha=0.3, linewidth=0, label="range over seeds")] * spread
     columns = max(map(len, rows))

@@ -1,5 +1,6 @@
 """The tables of losses and tests for reading: which of a frame's columns are shown, and how."""
 
+import math
 from functools import partial
 
 import pandas as pd
@@ -46,7 +47,7 @@ def _versus(row: Row) -> str:
     texts = []
     for than, p in ((name.removeprefix(VERSUS), p) for name, p in row.items() if name.startswith(VERSUS)):
         if not pd.isna(p):
-            paper = row[PUBLISHED_VERSUS + than]
+            paper = row.get(PUBLISHED_VERSUS + than, math.nan)
             texts.append(f"{p_value(p)} ({than}{'' if pd.isna(paper) else f', published: {paper:.2g}'})")
     return "; ".join(texts) or "no claim"
 
