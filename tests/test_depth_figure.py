@@ -49,7 +49,7 @@ def test_lines_are_means_over_seeds_with_their_range():
         values = [[at.bounds[bound].excess.mean for at in seed.depths] for seed in seeds]
         np.testing.assert_array_equal(line.get_xdata(), made_up_depth.DEPTHS)
         np.testing.assert_allclose(line.get_ydata(), np.mean(values, axis=0))
-        assert to_rgb(line.get_color()) == style.looks(made_up.BASE)["DiffEnc-2-1"].color
+        assert to_rgb(line.get_color()) == to_rgb(style.looks(made_up.BASE)["DiffEnc-2-1"].color)
     corners = above.collections[0].get_paths()[0].vertices[:, 1]
     values = [at.bounds["sigma_Q"].excess.mean for seed in seeds for at in seed.depths]
     assert (corners.min(), corners.max()) == pytest.approx((min(values), max(values)))
