@@ -107,7 +107,7 @@ def test_the_counterterm_figure_shows_mean_range_and_share():
     assert (corners.min(), corners.max()) == (pytest.approx(np.min(shares)), pytest.approx(np.max(shares)))
     norms = [np.sqrt((arrays["residual"] ** 2).mean(axis=1)) for arrays in models["one"]]
     np.testing.assert_allclose(lines(residual)["one (3 seeds)"].get_ydata(), np.mean(norms, axis=0))
-    assert to_rgb(drawn["nt (1 seed)"].get_color()) == style.looks(ORDER)["nt"].color
+    assert to_rgb(drawn["nt (1 seed)"].get_color()) == to_rgb(style.looks(ORDER)["nt"].color)
     assert (drawn[inspected.NOTHING].get_ydata()[0], left.get_yscale(), left.get_ylim()[0]) == (1, "linear", 0)
 
 
