@@ -150,5 +150,6 @@ def _check_fid(study: "Study") -> None:
     if (study.fid is None) == ("fid" in study.tables):
         raise ValueError("fid: the table and the key `fid` go together; give both or neither")
     for model in study.fid.models if study.fid else []:
-        if (study.fid.dataset, model) not in [run[:2] for run in study.all_runs]:
-            raise ValueError(f"fid: {study.fid.dataset}/{model} is not in `runs`; add it there, or take it out here")
+        group = (study.fid.dataset, model, study.fid.schedule)
+        if group not in [run[:3] for run in study.all_runs]:
+            raise ValueError(f"fid: {'/'.join(group)} is not in `runs`; add it there, or take it out here")

@@ -96,9 +96,10 @@ class FidOfRun(Strict):
 
 
 class Fid(FidOfRun):
-    """FID of some models of one data set; `weights` is Inception's file, absent if there is none to be had."""
+    """FID of some models of one data set and schedule; `weights` is Inception's file, absent if there is none."""
 
     dataset: str
+    schedule: Schedule = "fixed"
     models: Annotated[list[str], Field(min_length=1)]
     steps: Positive = 1000
     seed: Seed = 0

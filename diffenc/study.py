@@ -153,8 +153,8 @@ class Study(Strict):
 
     def fid_runs(self) -> list["Run"]:
         """The runs whose FID is asked for."""
-        wanted = [(self.fid.dataset, model) for model in self.fid.models] if self.fid else []
-        return [run for run in self.all_runs if run[:2] in wanted]
+        wanted = [(self.fid.dataset, model, self.fid.schedule) for model in self.fid.models] if self.fid else []
+        return [run for run in self.all_runs if run[:3] in wanted]
 
     def shape(self, run: Run) -> ModelConfig:
         """The shape of the run's model."""
