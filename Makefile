@@ -55,7 +55,7 @@ lint: env  ## ruff, snakefmt, snakemake --lint
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	snakemake --lint
-	snakemake --lint --configfile config/paper.yaml
+	for study in paper tiny; do snakemake --lint --configfile config/$$study.yaml || exit 1; done
 
 lock: env  ## renew envs/requirements.lock from pyproject.toml
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header \

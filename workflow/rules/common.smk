@@ -106,7 +106,7 @@ def folder_of(name):
     """The folder of the rule's input or output of that name, as a parameter."""
 
     def folder(wildcards, input, output):
-        return os.path.dirname(input.get(name) or output.get(name))
+        return os.path.dirname(str(input.get(name) or output.get(name)))
 
     return folder
 
@@ -167,6 +167,31 @@ def inputs_of_table(wildcards):
     """The files of the runs that a table reads, beside runs.csv and tests.csv."""
     part = STUDY.only(wildcards.dataset)
     return [str(file) for file in show.table_files(wildcards.table, part, RESULTS)]
+
+
+def own_files(dataset):
+    """The arrays of a data set of the user's own."""
+    arrays = STUDY.own_data.get(dataset)
+    return [arrays.train, arrays.test] if arrays else []
+
+
+def given_noise(wildcards):
+    """The noise that comes with a data set of the user's own, if any."""
+    arrays = STUDY.own_data.get(wildcards.dataset)
+    return [arrays.noise] if arrays and arrays.noise else []
+
+
+def inception_weights():
+    """The network's weights: the study's file, or the one that `inception` downloads."""
+    given = STUDY.fid and STUDY.fid.weights
+    return given or f"results/data/inception/{settings.INCEPTION}"
+
+
+def chosen(table):
+    """What else of the study a table depends on."""
+    if table in STUDY.selections:
+        return STUDY.selections[table].model_dump()
+    return STUDY.fid.model_dump() if table == "fid" else None
 
 
 def dataset_targets(dataset):

@@ -4,13 +4,6 @@ PUBLISHED = "config/published.yaml"
 PART = f"{RESULTS}/tables/{{dataset}}"
 
 
-def chosen(table):
-    """What else of the study a table depends on."""
-    if table in STUDY.selections:
-        return STUDY.selections[table].model_dump()
-    return STUDY.fid.model_dump() if table == "fid" else None
-
-
 rule collect:
     input:
         files_of(runs_on(), results.EVALUATION),

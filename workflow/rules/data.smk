@@ -1,9 +1,3 @@
-def own_files(dataset):
-    """The arrays of a data set of the user's own."""
-    arrays = STUDY.own_data.get(dataset)
-    return [arrays.train, arrays.test] if arrays else []
-
-
 # Original files -> uint8 arrays with a manifest, shared by all studies.
 rule prepare:
     input:

@@ -1,9 +1,3 @@
-def given_noise(wildcards):
-    """The noise that comes with a data set of the user's own, if any."""
-    arrays = STUDY.own_data.get(wildcards.dataset)
-    return [arrays.noise] if arrays and arrays.noise else []
-
-
 # What is measured and drawn from one trained run.
 rule evaluate:
     input:

@@ -1,11 +1,5 @@
-# FID: many samples, and their distance to the data set's images.
-def inception_weights():
-    """The network's weights: the study's file, or the one that `inception` downloads."""
-    given = STUDY.fid and STUDY.fid.weights
-    return given or f"results/data/inception/{settings.INCEPTION}"
-
-
-# where Snakemake runs: the jobs need no network
+# FID: many samples, and their distance to the data set's images. The network's weights are downloaded where Snakemake
+# runs: the jobs need no network.
 rule inception:
     output:
         f"results/data/inception/{settings.INCEPTION}",

@@ -32,7 +32,7 @@ for run in STUDY.weights:
 
     rule:
         name:
-            f"adopt_{run.path}".replace("/", "_")
+            "_".join(["adopt", *map(str, run)])
         input:
             **{name: ancient(file.format(dataset=run.dataset)) for name, file in rules.prepare.output.items()},
             weights=STUDY.weights[run].file(run.seed),
@@ -47,7 +47,7 @@ for run in STUDY.weights:
         params:
             run=run.path,
             data=folder_of("manifest"),
-            folder=f"{RESULTS}/runs/{run.path}",
+            folder=folder_of("model"),
             version=[versions.PREPARE, versions.ADOPT],
         shell:
             "python -m diffenc adopt --run {params.run} --data {params.data} --out {params.folder} > {log} 2>&1"
