@@ -17,17 +17,21 @@ def read_config(path: str | Path) -> tuple[ModelConfig, int, str]:
         config = json.loads(Path(path).read_text())
         score, encoder = config["score_model_config"], config["encoder_config"]
         kind = encoder["enc_type"]
-        net = encoder["nn_config"] if kind == "trainable" else {}
+        net = encoder["nn_config"]
+        # without a network the fields of one keep their defaults, as in the zoo
+        trainable = (
+            {"blocks": net["n_layer"], "encoder_width": net["n_embd"], "encoder_groups": net["num_groups_groupnorm"]}
+            if kind == "trainable"
+            else {}
+        )
         shape = ModelConfig(
             prediction=_PREDICTIONS[config["ddpm_type"]],
             layers=score["n_layer"],
             width=score["n_embd"],
             encoder=net["m_type"] if kind == "trainable" else _ENCODERS[kind],
-            blocks=net.get("n_layer", 0),
-            encoder_width=net.get("n_embd", 0),
-            encoder_groups=net.get("num_groups_groupnorm", 0),
             gamma_min=config["gamma_min"],
             gamma_max=config["gamma_max"],
+            **trainable,
         )
         return shape, config["vocab_size"], _SCHEDULES[config["gamma_type"]]
     except OSError as error:

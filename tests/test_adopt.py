@@ -1,5 +1,6 @@
 """Weights that were trained elsewhere, and images of the user's own, as a study takes them."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,14 @@ import torch
 import yaml
 
 from diffenc import data, own
+from diffenc.catalog import DATASETS
 from diffenc.cli import main
 from diffenc.errors import UserError
 from diffenc.official import load_checkpoint
 from diffenc.settings import Arrays
 from diffenc.study import load_study
 from diffenc.weights import load_model
+from diffenc.zoo import model_config
 
 PARITY = Path(__file__).parent / "parity"
 
@@ -109,6 +112,33 @@ def test_a_study_that_does_not_fit_is_refused_in_one_line(tmp_path, changes, com
     with pytest.raises(UserError, match=complaint) as error:
         load_study(study(tmp_path, **changes))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "like", "layers", "width", "blocks", "dataset"),
+    [
+        ("VDMv-32", "vdmv", 32, 128, None, "cifar10"),
+        ("VDM-8", "vdm_epsilon", 8, 128, None, "cifar10"),
+        ("DiffEnc-8-nt", "nt", 8, 128, None, "mnist"),
+        ("DiffEnc-32-4", "trainable_mult_res", 32, 128, 4, "cifar10"),
+        ("DiffEnc-32-8", "trainable_mult_res", 32, 256, 8, "imagenet32"),
+    ],
+)
+def test_the_papers_names_are_for_the_papers_shapes(tmp_path, name, like, layers, width, blocks, dataset):
+    """With the sizes that the authors' own configurations of these models have."""
+    config = json.loads((PARITY / f"{like}.json").read_text())
+    config["score_model_config"] |= {"n_layer": layers, "n_embd": width}
+    if blocks:
+        config["encoder_config"]["nn_config"] |= {"n_layer": blocks, "n_embd": 64}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    weights = {"format": "authors", "path": str(PARITY / "nt_12000.gz"), "config": str(tmp_path / "config.json")}
+    path = study(tmp_path, models=[name], dataset=dataset, weights=weights)
+    (run,) = load_study(path).all_runs
+    assert load_study(path).shape(run) == model_config(name, DATASETS[dataset])
+    config["score_model_config"]["n_layer"] += 1
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=f"is not a {name} on"):
+        load_study(path)
 
 
 def test_adopted_runs_are_not_trained_nor_the_others_adopted(tmp_path, capsys):
