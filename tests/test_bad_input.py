@@ -260,8 +260,8 @@ def test_model_cut_short(refused, command):
 
 def test_model_that_is_another_than_its_config_says(refused):
     path = Path("trained/config.yaml")
-    path.write_text(path.read_text().replace("VDMv-2", "DiffEnc-2-1"))
-    assert "error: trained/model.safetensors: is not a DiffEnc-2-1 as trained/config.yaml says" in refused(EVALUATE)
+    path.write_text(path.read_text().replace("layers: 2", "layers: 3"))
+    assert "error: trained/model.safetensors: is not a VDMv-2 as trained/config.yaml says" in refused(EVALUATE)
 
 
 def test_model_that_is_not_there(refused):
@@ -293,7 +293,7 @@ def test_official_checkpoint_without_a_config(refused):
 
 def test_official_checkpoint_on_images_of_another_kind(refused):
     error = refused([*OFFICIAL, PARITY / "vdmv_12000.gz", "--config", PARITY / "vdmv.json"])
-    assert f"error: --data {DATA}: Digits has 1 channel(s) and 17 levels, " in error
+    assert "vdmv_12000.gz: models 3 channel(s) of 256 levels, Digits has 1 of 17; name the data" in error
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_official_checkpoint_on_images_of_another_kind(refused):
         (ENCODE, "--threads -1", "argument --threads: '-1' is not a whole number above 0"),
         (TRAIN_NEW, "--checkpoint-steps two", "argument --checkpoint-steps: 'two' is not a whole number above 0"),
         (TRAIN_NEW, "--fast", "unrecognized arguments: --fast; see `diffenc --help`"),
-        (["prepare", "cifar", "--out", "new"], "", "argument dataset: invalid choice: 'cifar' (choose from 'digits'"),
+        (["prepare", "cifar", "--out", "new"], "", "unknown data set 'cifar'; known: digits, mnist"),
     ],
 )
 def test_options(refused, command, options, message):

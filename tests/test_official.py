@@ -8,9 +8,10 @@ import msgpack
 import numpy as np
 import pytest
 
-from diffenc import data, figures
+from diffenc import data
 from diffenc.cli import main
 from diffenc.errors import UserError
+from diffenc.figures.heat import heatmap
 from diffenc.official import load_checkpoint, read_msgpack
 
 PARITY = Path(__file__).parent / "parity"
@@ -101,7 +102,7 @@ def test_it_evaluates_encodes_and_samples_like_one_of_ours(colour_images, tmp_pa
     assert terms["latent"][0] == pytest.approx(latent_bpd(ours, images), rel=1e-4)
 
     main(["encode", *model, "--out", str(tmp_path / "encodings.npz")])
-    figures.heatmap(tmp_path / "encodings.npz", tmp_path / "heatmap", "An official model")
+    heatmap(tmp_path / "encodings.npz", tmp_path / "heatmap", "An official model")
     assert (tmp_path / "heatmap.png").stat().st_size > 1000
 
     main(["sample", *model, "--count", "2", "--steps", "3", "--out", str(tmp_path / "samples.npz")])
