@@ -7,9 +7,9 @@ sources would retrain everything for a typo in a comment.
 PREPARE = 1
 TRAIN = 1
 EVALUATE = 1
-SAMPLE = 1
+SAMPLE = 2
 ADOPT = 1
 INSPECT = 1
 DEPTH = 1
 FID = 1
-SHOW = 1
+SHOW = 2
