@@ -160,6 +160,7 @@ def _sample(parsers: Parsers) -> None:
     one.add_argument("--count", type=int, default=defaults.count)
     one.add_argument("--steps", type=int, default=defaults.steps, help="T")
     one.add_argument("--seed", type=int, default=defaults.seed)
+    one.add_argument("--first", type=int, default=0, help="position of the first, for samples in parts (default: 0)")
     one.add_argument("--out", type=Path, required=True, help="the .npz")
 
 
@@ -196,7 +197,7 @@ def _inception(parsers: Parsers) -> None:
 
 def _fid(parsers: Parsers) -> None:
     one = _add(parsers, "fid", measuring.fid, "FID of samples against a data set's images.")
-    one.add_argument("--samples", type=Path, required=True, help="what `sample` wrote")
+    one.add_argument("--samples", type=Path, nargs="+", required=True, help="what `sample` wrote, in order")
     _computing(one)
     defaults = FidOfRun()
     one.add_argument("--counts", type=_positive, nargs="+", default=defaults.counts, help="so many of the samples")

@@ -28,7 +28,7 @@ ENCODINGS = "encodings.npz"
 SAMPLES = "samples.npz"
 INSPECTION = "inspection.npz"
 DEPTH = "depth.json"
-FID_SAMPLES = "fid_samples.npz"
+FID_SAMPLES = "fid_samples"
 FID = "fid.json"
 # the times that heat maps need, in steps of 0.1, and those at which encodings are shown
 HEATMAP_TIMES = tuple(round(0.1 * i, 1) for i in range(11))

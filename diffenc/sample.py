@@ -24,8 +24,11 @@ def draw_samples(
     device: torch.device,
     processes: Processes | None = None,
     batch: int = BATCH,
+    first: int = 0,
 ) -> np.ndarray | None:
-    """(count, C, H, W) uint8 in `steps` ancestral steps; the noise depends on (seed, step, position) alone.
+    """(count, C, H, W) uint8 in `steps` ancestral steps, those at position `first` and after.
+
+    The noise depends on (seed, step, position) alone, so that samples may be drawn in parts.
 
     Several processes draw a part each, `batch` samples at a time, and the first one gets them all; the others get
     None.
@@ -39,7 +42,7 @@ def draw_samples(
 
         return model.sample(settings.steps, step_noise).cpu().numpy()
 
-    positions = torch.arange(settings.count, device=device)[processes.part(settings.count)]
+    positions = torch.arange(first, first + settings.count, device=device)[processes.part(settings.count)]
     parts = processes.gather(np.concatenate([draw(some) for some in positions.split(batch)]))
     return np.concatenate(parts) if processes.first else None
 

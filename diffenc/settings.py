@@ -12,6 +12,7 @@ Schedule = Literal["fixed", "learned"]
 # the file of Inception's weights, as torch-fidelity publishes them, and what fid.weights is where there are none
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 NO_INCEPTION = "absent"
+PART = 2500  # samples for FID that are drawn together: an hour or so of a GPU
 
 
 class Strict(BaseModel):
@@ -104,6 +105,12 @@ class Fid(FidOfRun):
     steps: Positive = 1000
     seed: Seed = 0
     weights: str | None = None
+
+    @property
+    def parts(self) -> dict[int, int]:
+        """{first: how many}: the samples are drawn in parts, so that a job that dies takes few of them along."""
+        total = max(self.counts)
+        return {first: min(PART, total - first) for first in range(0, total, PART)}
 
     @property
     def of_each_run(self) -> FidOfRun:

@@ -77,6 +77,11 @@ def test_the_batch_holds_for_each_part_of_several_processes(model, by_hand, monk
     assert sizes == [3, 1, 3, 1, 3]
 
 
+def test_samples_in_parts(model, by_hand):
+    part = draw_samples(model, SHAPE, Samples(count=3, steps=6, seed=3), CPU, first=2)
+    assert levels_apart(part, by_hand[2:5]).max() <= 1
+
+
 def test_few_samples_are_the_first_of_many(model, by_hand):
     few = draw_samples(model, SHAPE, Samples(count=5, steps=6, seed=3), CPU, batch=2)
     assert levels_apart(few, by_hand[:5]).max() <= 1

@@ -86,7 +86,7 @@ def sample(options: Namespace, processes: "Processes") -> None:
     make_ready(options.out.parent)
     if launched(options):
         return
-    samples = draw_samples(model, shape, settings, processes.device, processes)
+    samples = draw_samples(model, shape, settings, processes.device, processes, first=options.first)
     if samples is not None:
         save_arrays(options.out, {"samples": samples, "levels": model.levels})
 
@@ -139,16 +139,25 @@ def inception(options: Namespace) -> None:
 
 def fid(options: Namespace) -> None:
     """Samples -> their distance to the data set's images, as Inception sees both."""
+    import numpy as np
+
     from diffenc import data
     from diffenc.arrays import read_arrays
     from diffenc.fid import fid, load_extractor
 
     checked(FidOfRun, counts=options.counts, references=options.references, images=options.images)
-    samples = read_arrays(options.samples, {"samples": "NCHW", "levels": ""})
+    facts, parts = data.facts(options.data), []
+    for file in options.samples:
+        part = read_arrays(file, {"samples": "NCHW", "levels": ""})
+        if (part["samples"].shape[1:], part["levels"]) != (facts.shape, facts.levels):
+            raise UserError(
+                f"{file}: are no samples of a model of {facts.title}; name the --data that it was trained on"
+            )
+        parts.append(part["samples"])
     references = {split: data.load(options.data, split)[: options.images] for split in options.references}
     make_ready(options.out.parent)
     extractor = load_extractor(options.weights, device(options))
-    found = fid(samples["samples"], references, options.counts, extractor, int(samples["levels"]), options.data)
+    found = fid(np.concatenate(parts), references, options.counts, extractor, facts.levels, options.data)
     write_file(options.out, json.dumps(found, indent=1) + "\n")
 
 

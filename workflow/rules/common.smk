@@ -84,6 +84,7 @@ wildcard_constraints:
     model="|".join(STUDY.models),
     schedule="fixed|learned",
     seed=r"\d+",
+    first=r"\d+",
 
 
 def devices_of(wildcards):
@@ -179,6 +180,11 @@ def given_noise(wildcards):
     """The noise that comes with a data set of the user's own, if any."""
     arrays = STUDY.own_data.get(wildcards.dataset)
     return [arrays.noise] if arrays and arrays.noise else []
+
+
+def part_of_samples(first):
+    """Which of the samples that FID needs, as command line options."""
+    return f"--first {first} --count {STUDY.fid.parts[first]} --steps {STUDY.fid.steps} --seed {STUDY.fid.seed}"
 
 
 def inception_weights():

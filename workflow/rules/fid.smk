@@ -15,19 +15,19 @@ if STUDY.fid:
 
     use rule sample as sample_for_fid with:
         output:
-            f"{RUN}/{results.FID_SAMPLES}",
+            f"{RUN}/{results.FID_SAMPLES}/{{first}}.npz",
         log:
-            f"{RUN}/sample_for_fid.log",
+            f"{RUN}/{results.FID_SAMPLES}/{{first}}.log",
         params:
             model=folder_of("model"),
             data=folder_of("manifest"),
-            options=f"--count {max(STUDY.fid.counts)} --steps {STUDY.fid.steps} --seed {STUDY.fid.seed}",
+            options=lambda wildcards: part_of_samples(int(wildcards.first)),
             version=versions.SAMPLE,
 
     rule fid:
         input:
             **{name: ancient(file) for name, file in rules.prepare.output.items()},
-            samples=f"{RUN}/{results.FID_SAMPLES}",
+            samples=[f"{RUN}/{results.FID_SAMPLES}/{first}.npz" for first in STUDY.fid.parts],
             weights=ancient(inception_weights()),
         output:
             f"{RUN}/{results.FID}",
