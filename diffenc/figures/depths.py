@@ -13,6 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import NullLocator
 
 from diffenc.depth import BEST, EQUAL, AtDepth, FiniteDepth, read_alike
 from diffenc.figures import style
@@ -80,6 +81,9 @@ def _draw_excess(axes: Axes, seeds: list[FiniteDepth], look: style.Look) -> None
         style.band(axes, excess.min(axis=1), excess.max(axis=1), look)
         axes.plot(excess.mean(axis=1), color=look.color, **line)
     axes.set(xlabel="T", xscale="log")
+    depths = sorted(at.T for at in seeds[0].depths)
+    axes.set_xticks(depths, [f"{T:,}" for T in depths])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _draw_ratios(axes: Axes, seeds: list[FiniteDepth], look: style.Look) -> None:
