@@ -25,6 +25,7 @@ from diffenc.settings import Evaluation
 BINS = 20
 # (seed, pass, image indices (B,), (C, H, W)) -> t (B,), eps_0 and eps_t (B, C, H, W)
 Draw = Callable[[int, int, Tensor, tuple[int, ...]], tuple[Tensor, Tensor, Tensor]]
+_GIVEN = ("t", "eps_0", "eps_t")
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
@@ -54,21 +55,42 @@ def draw_as_authors(seed: int, repeat: int, indices: Tensor, shape: tuple[int, .
     return low_discrepancy(offset, len(indices), eps_t), eps_0, eps_t
 
 
-def given_noise(file: Path, count: int) -> Draw:
-    """Times and noise from a file, another implementation's for instance, of as many images: t (N,), eps_0 and eps_t
-    (N, H, W, C), channels last. Raises UserError if it is missing, damaged or of another count."""
+def given_noise(file: Path, count: int, shape: tuple[int, int, int]) -> Draw:
+    """Times and noise from a file, another implementation's for instance: an .npz of t, eps_0 and eps_t.
+
+    Args:
+        file: t (N,) in [0, 1]; eps_0 and eps_t (N, H, W, C), channels last, or (N, H, W) for grey images.
+        count: N, how many images are evaluated.
+        shape: (C, H, W) of an image.
+
+    Raises:
+        UserError: the file is missing or damaged, an array has another shape or is not finite, a time is not in
+            [0, 1].
+    """
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            t, *noise = (torch.from_numpy(arrays[name]).float() for name in ("t", "eps_0", "eps_t"))
+            t, *both = (arrays[name].astype(np.float32, casting="same_kind") for name in _GIVEN)
     except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{file}: cannot be read ({' '.join(str(error).split())}); give an .npz of t, eps_0, eps_t")
-    if any(len(array) != count for array in (t, *noise)):
-        raise UserError(f"{file}: has noise of {len(t)} images, {count} are evaluated; give one for each")
+    channels, *sides = shape
+    if channels == 1:
+        both = [eps[..., None] if eps.ndim == 3 else eps for eps in both]
+    for name, array, expected in zip(_GIVEN, (t, *both), ((), *[(*sides, channels)] * 2), strict=True):
+        if array.shape != (count, *expected):
+            raise UserError(
+                f"{file}: {name} has shape {array.shape}; for the {count} images that are evaluated give one of shape"
+                f" {(count, *expected)}"
+            )
+        if not np.isfinite(array).all():
+            raise UserError(f"{file}: {name} has values that are not finite; give finite ones")
+    if ((t < 0) | (t > 1)).any():
+        raise UserError(f"{file}: t is from {t.min():g} to {t.max():g}; give times between 0 and 1")
+    times, *noise = map(torch.from_numpy, (t, *both))
 
     def draw(seed: int, repeat: int, indices: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
         at = indices.cpu()
         eps_0, eps_t = (array[at].permute(0, 3, 1, 2).to(indices.device) for array in noise)
-        return t[at].to(indices.device), eps_0, eps_t
+        return times[at].to(indices.device), eps_0, eps_t
 
     return draw
 

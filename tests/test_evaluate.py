@@ -8,7 +8,8 @@ import torch
 
 from diffenc.assembly import build
 from diffenc.catalog import DATASETS
-from diffenc.evaluate import draw, draw_as_authors, evaluate, summarise
+from diffenc.errors import UserError
+from diffenc.evaluate import draw, draw_as_authors, evaluate, given_noise, summarise
 from diffenc.settings import Evaluation
 
 CPU = torch.device("cpu")
@@ -104,3 +105,69 @@ def test_the_monte_carlo_error_is_the_spread_of_repeated_evaluations(model, imag
     spread = np.std(means, ddof=1)
     # 20 repetitions know their spread to about 16 %, and so do the claims
     assert math.sqrt(np.mean(np.square(claimed))) == pytest.approx(spread, rel=0.6)
+
+
+GREY, RGB = (1, 4, 5), (3, 4, 5)
+
+
+def given(folder, shape=RGB, count=3, **other):
+    """An .npz of given noise, channels last; `other` replaces arrays of it."""
+    rng, (channels, *sides) = np.random.default_rng(0), shape
+    arrays = {name: rng.standard_normal((count, *sides, channels)) for name in ("eps_0", "eps_t")}
+    np.savez(folder / "noise.npz", **{"t": np.linspace(0, 1, count)} | arrays | other)
+    return folder / "noise.npz"
+
+
+@pytest.mark.parametrize("shape", [GREY, RGB])
+def test_given_noise_is_dealt_to_its_images(tmp_path, shape):
+    file = given(tmp_path, shape)
+    arrays = np.load(file)
+    t, *noise = given_noise(file, 3, shape)(0, 0, torch.tensor([2, 0]), shape)
+    assert t.tolist() == [1, 0]
+    for found, name in zip(noise, ("eps_0", "eps_t"), strict=True):
+        assert found.shape == (2, *shape)
+        np.testing.assert_array_equal(found[0].numpy(), np.moveaxis(arrays[name][2].astype(np.float32), -1, 0))
+
+
+def test_given_noise_of_grey_images_needs_no_axis_of_channels(tmp_path):
+    file = given(tmp_path, GREY)
+    with_axis = given_noise(file, 3, GREY)(0, 0, torch.arange(3), GREY)
+    flat = {name: np.load(file)[name][..., 0] for name in ("eps_0", "eps_t")}
+    for a, b in zip(
+        with_axis, given_noise(given(tmp_path, GREY, **flat), 3, GREY)(0, 0, torch.arange(3), GREY), strict=True
+    ):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        # broadcast to all channels without a word
+        ({"eps_t": np.zeros((3, 4, 5, 1))}, r"eps_t has shape \(3, 4, 5, 1\); .* one of shape \(3, 4, 5, 3\)"),
+        ({"eps_0": np.zeros((3, 3, 4, 5))}, r"eps_0 has shape \(3, 3, 4, 5\)"),
+        ({"eps_0": np.zeros((3, 4, 5))}, r"eps_0 has shape \(3, 4, 5\)"),
+        ({"eps_0": np.zeros((2, 4, 5, 3))}, r"eps_0 has shape \(2, 4, 5, 3\); for the 3 images"),
+        ({"t": np.zeros((3, 1))}, r"t has shape \(3, 1\); .* \(3,\)"),
+        ({"t": np.float32(0)}, r"t has shape \(\)"),
+        ({"t": np.array([0, np.nan, 1])}, "t has values that are not finite"),
+        ({"eps_t": np.full((3, 4, 5, 3), np.inf)}, "eps_t has values that are not finite"),
+        ({"t": np.array([0, 0.5, 1.5])}, "t is from 0 to 1.5; give times between 0 and 1"),
+        ({"t": np.array([-0.1, 0.5, 1])}, "t is from -0.1 to 1;"),
+        ({"t": np.array(["a", "b", "c"])}, "cannot be read"),
+        ({"eps_0": np.zeros((3, 4, 5, 3), complex)}, "cannot be read"),
+    ],
+)
+def test_given_noise_that_does_not_fit_is_refused(tmp_path, other, message):
+    with pytest.raises(UserError, match=rf"noise\.npz: {message}") as error:
+        given_noise(given(tmp_path, **other), 3, RGB)
+    assert "\n" not in str(error.value)
+
+
+def test_given_noise_that_is_no_npz_is_refused(tmp_path):
+    for file in (tmp_path / "none.npz", tmp_path / "text.npz", tmp_path / "one.npy"):
+        if file.name == "text.npz":
+            file.write_text("no arrays")
+        if file.name == "one.npy":
+            np.save(file, np.zeros(3))
+        with pytest.raises(UserError, match=r"cannot be read .*; give an \.npz of t, eps_0, eps_t"):
+            given_noise(file, 3, RGB)
