@@ -22,6 +22,7 @@ localrules:
     compare,
     compare_dataset,
     table,
+    selection,
     table_of_all,
     inception,
     page,

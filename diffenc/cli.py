@@ -228,8 +228,8 @@ def _table(parsers: Parsers) -> None:
     _study(one)
     _part(one)
     one.add_argument("--published", type=Path, default=PUBLISHED, help=f"(default: {PUBLISHED})")
-    one.add_argument("--runs", type=Path, required=True)
-    one.add_argument("--tests", type=Path, required=True)
+    one.add_argument("--runs", type=Path, help="what `collect` wrote (default: collected now)")
+    one.add_argument("--tests", type=Path, help="what `compare` wrote (default: compared now)")
     one.add_argument("--out", type=Path, required=True, help="without the suffix")
 
 

@@ -1,19 +1,28 @@
 """What must fit together in a study; each complaint is a ValueError that names the key and the remedy."""
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffenc.authors import read_config
 from diffenc.catalog import DATASETS
 from diffenc.errors import UserError
+from diffenc.settings import NO_INCEPTION
 from diffenc.zoo import MODELS, model_config
 
 if TYPE_CHECKING:
     from diffenc.settings import Training
     from diffenc.study import Run, RunGroup, Study
 
-# a selection is a target of its own, beside these
-RESERVED = ("all", "datasets", "tables", "figures", "report", "page", "literature")
+# the workflow's rules and the tables: a data set and a selection are targets of their own, beside these
+RESERVED = (
+    *("all", "datasets", "tables", "figures", "report", "page"),
+    *("prepare", "train", "evaluate", "sample", "encode", "inspect", "depth", "inception", "sample_for_fid", "fid"),
+    *("collect", "collect_dataset", "compare", "compare_dataset", "table", "selection", "table_of_all"),
+    *("figure_of_run", "figure_of_group"),
+    *("components", "seeds", "comparisons", "statistics", "power", "paired", "cost", "encoder", "endpoints"),
+    "literature",
+)
 
 
 def check_group(group: "RunGroup") -> None:
@@ -69,8 +78,10 @@ def check_study(study: "Study") -> None:
 
 def _check_datasets(study: "Study") -> None:
     for name, arrays in study.own_data.items():
-        if name in DATASETS:
-            raise ValueError(f"own_data.{name}: is the name of a known data set; name yours otherwise")
+        if name in (*DATASETS, *RESERVED):
+            raise ValueError(f"own_data.{name}: that name is taken; name yours otherwise")
+        if arrays.noise and not Path(arrays.noise).is_file():
+            raise ValueError(f"own_data.{name}.noise: {arrays.noise}: no such file; name it, or take the key out")
         if arrays.noise and study.evaluation.protocol == "authors":
             raise ValueError(
                 f"evaluation.protocol: own_data.{name}.noise is in the place of any; write protocol: full"
@@ -121,6 +132,8 @@ def _check_comparisons(study: "Study") -> None:
 
 
 def _check_evaluation(study: "Study") -> None:
+    if study.evaluation.protocol == "given":
+        raise ValueError("evaluation.protocol: given noise comes with a data set, as own_data.NAME.noise; write full")
     for name in study.datasets:
         facts = study.facts(name)
         count = study.evaluation_of(name).images or facts.test
@@ -147,9 +160,15 @@ def _check_selections(study: "Study") -> None:
 
 
 def _check_fid(study: "Study") -> None:
+    weights = study.fid and study.fid.weights
+    if weights and weights != NO_INCEPTION and not Path(weights).is_file():
+        raise ValueError(f"fid.weights: {weights}: no such file; name Inception's, or {NO_INCEPTION}, or nothing")
     if (study.fid is None) == ("fid" in study.tables):
         raise ValueError("fid: the table and the key `fid` go together; give both or neither")
     for model in study.fid.models if study.fid else []:
         group = (study.fid.dataset, model, study.fid.schedule)
         if group not in [run[:3] for run in study.all_runs]:
             raise ValueError(f"fid: {'/'.join(group)} is not in `runs`; add it there, or take it out here")
+    fewest = min(study.fid.parts.values()) if study.fid else 0
+    if study.fid and fewest < (most := max(study.devices[run].gpus for run in study.fid_runs())):
+        raise ValueError(f"fid.counts: a last part of {fewest} samples cannot be shared by {most} gpus; take others")

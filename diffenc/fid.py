@@ -123,7 +123,7 @@ def load_extractor(weights: Path | None, device: torch.device) -> Extractor:
     Raises:
         UserError: the file is missing, damaged or of another network, or it cannot be downloaded.
     """
-    path = weights or download(Path(torch.hub.get_dir(), "checkpoints"))
+    path = weights or download(Path(torch.hub.get_dir(), "checkpoints", INCEPTION))
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -143,16 +143,15 @@ def load_extractor(weights: Path | None, device: torch.device) -> Extractor:
     return Extractor(network.to(device), sha256, device)
 
 
-def download(folder: Path) -> Path:
-    """The standard weights' file in `folder`, from torch-fidelity's releases if it is not there.
+def download(path: Path) -> Path:
+    """The standard weights' file at `path`, from torch-fidelity's releases if it is not there.
 
     Raises:
         UserError: it cannot be downloaded.
     """
-    path = folder / INCEPTION
     if not path.is_file():
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), STANDARD_SHA256, sys.stderr.isatty())
         except (OSError, RuntimeError, http.client.HTTPException) as error:
             reason = " ".join(str(error).split())

@@ -1,6 +1,7 @@
 """Data sets of the user's own: files of uint8 images, channels last or without a channel."""
 
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,26 @@ BATCH = 128
 
 
 def facts(arrays: Arrays) -> Dataset:
-    """Shape, levels and counts, from the files' headers. Raises UserError if a file is none of images."""
-    train, test = (read(Path(file)).shape for file in (arrays.train, arrays.test))
+    """Shape, levels and counts, from the files. Raises UserError if a file is none of images."""
+    train, test = (_shape(Path(file)) for file in (arrays.train, arrays.test))
     if train[1:] != test[1:]:
         raise UserError(f"{arrays.test}: images of shape {test[1:]}, in {arrays.train} {train[1:]}; make them alike")
     _, channels, side, _ = test
     return Dataset(arrays.title, channels, side, arrays.levels, train[0], test[0], BATCH, RELEASE)
+
+
+def _shape(path: Path) -> tuple[int, ...]:
+    """Of a file's images; an .npz is read once, not whenever a table wants a title."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); name the file of the images")
+    return _shape_of(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _shape_of(path: Path, *version: int) -> tuple[int, ...]:
+    return read(path).shape
 
 
 def read(path: Path) -> np.ndarray:

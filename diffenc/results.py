@@ -207,7 +207,7 @@ def collect(study: Study, folder: Path) -> "DataFrame":
             bpd = getattr(found.bpd, term)
             values = found.model_dump() | cost | {"term": term, "bpd": bpd.mean, "mc_se": bpd.mc_se}
             rows.append({column: values[column] for column in RUN_COLUMNS})
-    runs = pd.DataFrame(rows).astype({"mc_se": float})
+    runs = pd.DataFrame(rows, columns=list(RUN_COLUMNS)).astype({"mc_se": float})
     check_runs(study, runs)
     return runs
 

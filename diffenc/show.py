@@ -168,6 +168,13 @@ def group_files(kind: str, study: Study, dataset: str, schedule: str, folder: Pa
     }
 
 
+def part_of(kind: str, study: Study) -> Study:
+    """The part of the study that a table rests on: a selection's runs, or those on the literature's data sets."""
+    if kind in study.selections:
+        return study.selected(kind)
+    return study.only("cifar10", "imagenet32") if kind == "literature" else study
+
+
 def table_files(kind: str, study: Study, folder: Path) -> list[Path]:
     """The files of the study's runs that a table reads, beside runs.csv and tests.csv."""
     table = (TABLES | OF_THE_STUDY).get(kind)

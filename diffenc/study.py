@@ -149,7 +149,11 @@ class Study(Strict):
     def evaluation_of(self, dataset: str) -> Evaluation:
         """How runs on a data set are measured: where noise is given, in one pass over all images."""
         given = dataset in self.own_data and self.own_data[dataset].noise
-        return self.evaluation.model_copy(update={"passes": 1, "images": None}) if given else self.evaluation
+        return (
+            self.evaluation.model_copy(update={"passes": 1, "images": None, "protocol": "given"})
+            if given
+            else self.evaluation
+        )
 
     def fid_runs(self) -> list["Run"]:
         """The runs whose FID is asked for."""
@@ -171,11 +175,27 @@ class Study(Strict):
                 found.setdefault((run.dataset, run.schedule), {}).setdefault(run.model, []).append(run)
         return found
 
-    def only(self, dataset: str) -> "Study":
-        """The part of the study that concerns one data set."""
-        runs = [group for group in self.runs if group.dataset == dataset]
-        comparisons = [comparison for comparison in self.comparisons if comparison.dataset == dataset]
+    def only(self, *datasets: str) -> "Study":
+        """The part of the study that concerns these data sets."""
+        runs = [group for group in self.runs if group.dataset in datasets]
+        comparisons = [comparison for comparison in self.comparisons if comparison.dataset in datasets]
         return self.model_copy(update={"runs": runs, "comparisons": comparisons})
+
+    def selected(self, name: str) -> "Study":
+        """The part of the study that a selection concerns."""
+        chosen = self.selections[name]
+        part = self.only(chosen.dataset)
+        runs = [
+            group.model_copy(update={"models": [model for model in group.models if model in chosen.models]})
+            for group in part.runs
+            if group.schedule == chosen.schedule
+        ]
+        comparisons = [
+            comparison
+            for comparison in part.comparisons
+            if comparison.schedule == chosen.schedule and {comparison.lower, comparison.than} <= {*chosen.models}
+        ]
+        return part.model_copy(update={"runs": runs, "comparisons": comparisons})
 
     def run(self, path: str) -> Run:
         """The run of that name, such as digits/VDMv-2/fixed/seed1. Raises UserError if the study has none."""

@@ -29,6 +29,8 @@ def evaluate(options: Namespace, processes: "Processes") -> None:
     settings = checked(
         Evaluation, passes=options.passes, seed=options.seed, images=options.images, protocol=options.protocol
     )
+    if options.noise:
+        settings = _under_given_noise(settings)
     per_image = options.out.with_suffix(".npz")
     if per_image == options.out:
         raise UserError(f"--out: {options.out} is where the per-image terms go; name a .json")
@@ -45,7 +47,7 @@ def evaluate(options: Namespace, processes: "Processes") -> None:
     make_ready(options.out.parent)
     if launched(options):
         return
-    given = given_noise(options.noise, count) if options.noise else None
+    given = given_noise(options.noise, count, images.shape[1:]) if options.noise else None
     terms = evaluate(model, images, settings, batch, processes.device, processes, given)
     if terms is None:
         return
@@ -63,6 +65,12 @@ def evaluate(options: Namespace, processes: "Processes") -> None:
     save_arrays(per_image, terms)
     write_file(options.out, json.dumps(summary, indent=1) + "\n")
     _say(summary)
+
+
+def _under_given_noise(settings: Evaluation) -> Evaluation:
+    if settings.passes != 1 or settings.protocol == "authors":
+        raise UserError("--noise: takes the place of any other, in one pass; add --passes 1, without --protocol")
+    return settings.model_copy(update={"protocol": "given"})
 
 
 def _say(summary: dict[str, Any]) -> None:
@@ -134,7 +142,7 @@ def inception(options: Namespace) -> None:
     """Inception's weights, for jobs that have no network."""
     from diffenc.fid import download
 
-    download(options.out.parent).replace(options.out)
+    download(options.out)
 
 
 def fid(options: Namespace) -> None:

@@ -24,12 +24,19 @@ def compare(options: Namespace) -> None:
 
 def table(options: Namespace) -> None:
     """runs.csv, tests.csv and the runs' files -> one table."""
+    from diffenc import inference, statistics
+
     study = part(options)
     if options.kind not in (*show.TABLES, *show.OF_THE_STUDY, *study.selections):
         known = ", ".join([*show.TABLES, *show.OF_THE_STUDY, *study.selections])
         raise UserError(f"{options.kind}: is no table of {options.study}; it has {known}")
-    runs, tests = results.read_runs(options.runs), results.read_tests(options.tests)
-    show.table(options.kind, study, runs, tests, results.study_folder(study), options.published, options.out)
+    study, folder = show.part_of(options.kind, study), results.study_folder(study)
+    if options.runs and options.tests:
+        runs, tests = results.read_runs(options.runs), results.read_tests(options.tests)
+    else:
+        runs = results.collect(study, folder)
+        tests = inference.add_holm(statistics.compare(study, runs))
+    show.table(options.kind, study, runs, tests, folder, options.published, options.out)
 
 
 def figure(options: Namespace) -> None:

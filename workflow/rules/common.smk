@@ -1,6 +1,7 @@
 # What all stages share: the study, where results lie, and what makes up a target.
 import hashlib
 import os
+import shlex
 import sys
 import time
 
@@ -45,6 +46,7 @@ PAGE = f"{RESULTS}/index.html"
 DATA = "results/data/{dataset}"
 RUN = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{schedule}}/seed{{seed}}"
 ENVIRONMENT = "../../envs/environment.yaml"
+NOTHING = "(?!)"
 os.environ.update(
     # Every command reads the study and the place of original files from here: as a parameter of the rules, a renamed
     # file would retrain everything.
@@ -132,11 +134,6 @@ def runs_on(dataset=None):
     return [run for run in STUDY.all_runs if dataset in (None, run.dataset)]
 
 
-def trained_on(dataset=None):
-    """Those of them that are trained here."""
-    return [run for run in runs_on(dataset) if run in ALL_TRAINING]
-
-
 def files_with(stems, suffixes):
     """Those below the study's results, each with every suffix."""
     return [f"{RESULTS}/{stem}.{suffix}" for stem in stems for suffix in suffixes]
@@ -170,6 +167,21 @@ def inputs_of_table(wildcards):
     return [str(file) for file in show.table_files(wildcards.table, part, RESULTS)]
 
 
+def prepared(name):
+    """The data set's file of that name. The catalogue's are the same whenever they are prepared, one's own may not be."""
+
+    def file(wildcards):
+        path = f"{DATA.format(dataset=wildcards.dataset)}/{name}"
+        return path if wildcards.dataset in STUDY.own_data else ancient(path)
+
+    return file
+
+
+def title_of(wildcards):
+    """What tables and figures call the study and the data set."""
+    return [STUDY.title, STUDY.facts(wildcards.dataset).title]
+
+
 def own_files(dataset):
     """The arrays of a data set of the user's own."""
     arrays = STUDY.own_data.get(dataset)
@@ -193,11 +205,9 @@ def inception_weights():
     return given or f"results/data/inception/{settings.INCEPTION}"
 
 
-def chosen(table):
-    """What else of the study a table depends on."""
-    if table in STUDY.selections:
-        return STUDY.selections[table].model_dump()
-    return STUDY.fid.model_dump() if table == "fid" else None
+def measured(part):
+    """What the numbers of a part of the study are collected from."""
+    return files_of(part.all_runs, results.EVALUATION) + files_of(part.training, results.COST)
 
 
 def dataset_targets(dataset):

@@ -6,8 +6,7 @@ PART = f"{RESULTS}/tables/{{dataset}}"
 
 rule collect:
     input:
-        files_of(runs_on(), results.EVALUATION),
-        files_of(trained_on(), results.COST),
+        measured(STUDY),
     output:
         f"{RESULTS}/{results.RUNS}",
     log:
@@ -24,8 +23,7 @@ rule collect:
 
 use rule collect as collect_dataset with:
     input:
-        lambda wildcards: files_of(runs_on(wildcards.dataset), results.EVALUATION),
-        lambda wildcards: files_of(trained_on(wildcards.dataset), results.COST),
+        lambda wildcards: measured(STUDY.only(wildcards.dataset)),
     output:
         f"{PART}/{results.RUNS}",
     log:
@@ -87,25 +85,42 @@ rule table:
     log:
         f"{PART}/{{table}}.log",
     wildcard_constraints:
-        table="|".join([*show.TABLES, *STUDY.selections]),
+        table="|".join(show.TABLES),
     conda:
         ENVIRONMENT
     params:
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
-        part="--dataset {dataset}",
-        title=STUDY.title,
+        rest=lambda wildcards, input: f"--dataset {wildcards.dataset} --runs {input.runs} --tests {input.tests}",
+        title=title_of,
         caption=lambda wildcards: show.caption(wildcards.table, STUDY),
-        chosen=lambda wildcards: chosen(wildcards.table),
+        depends=lambda wildcards: STUDY.fid.model_dump() if wildcards.table == "fid" else None,
         version=versions.SHOW,
     shell:
-        "python -m diffenc table {wildcards.table} {params.part} --runs {input.runs} --tests {input.tests}"
+        "python -m diffenc table {wildcards.table} {params.rest}"
         " --published {input.published} --out {params.stem} > {log} 2>&1"
+
+
+# A selection needs the runs of its own models only.
+use rule table as selection with:
+    input:
+        lambda wildcards: measured(STUDY.selected(wildcards.table)),
+        published=PUBLISHED,
+    wildcard_constraints:
+        table="|".join(STUDY.selections) or NOTHING,
+    params:
+        stem=lambda wildcards, output: os.path.splitext(output[0])[0],
+        rest="",
+        title=title_of,
+        caption=lambda wildcards: show.caption(wildcards.table, STUDY),
+        depends=lambda wildcards: [
+            comparison.model_dump() for comparison in STUDY.selected(wildcards.table).comparisons
+        ],
+        version=versions.SHOW,
 
 
 use rule table as table_of_all with:
     input:
-        runs=rules.collect.output,
-        tests=rules.compare.output,
+        lambda wildcards: measured(show.part_of(wildcards.table, STUDY)),
         published=PUBLISHED,
     output:
         report(
@@ -121,8 +136,8 @@ use rule table as table_of_all with:
         table="|".join(show.OF_THE_STUDY),
     params:
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
-        part="",
-        title=STUDY.title,
+        rest="",
+        title=[STUDY.title, *(STUDY.facts(name).title for name in STUDY.datasets)],
         caption=lambda wildcards: show.caption(wildcards.table, STUDY),
-        chosen=None,
+        depends=[comparison.model_dump() for comparison in STUDY.comparisons],
         version=versions.SHOW,

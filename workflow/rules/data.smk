@@ -12,6 +12,7 @@ rule prepare:
         ENVIRONMENT
     params:
         folder=folder_of("manifest"),
+        own=lambda wildcards: [arrays.levels for name, arrays in STUDY.own_data.items() if name == wildcards.dataset],
         version=versions.PREPARE,
     shell:
         'python -m diffenc prepare {wildcards.dataset} --files "$DIFFENC_FILES" --out {params.folder}' " > {log} 2>&1"

@@ -2,8 +2,8 @@
 rule evaluate:
     input:
         model=rules.train.output.model,
-        test=ancient(rules.prepare.output.test),
-        manifest=ancient(rules.prepare.output.manifest),
+        test=prepared("test.npy"),
+        manifest=prepared("manifest.json"),
         noise=given_noise,
     output:
         summary=f"{RUN}/{results.EVALUATION}",
@@ -18,7 +18,7 @@ rule evaluate:
         model=folder_of("model"),
         data=folder_of("manifest"),
         options=lambda wildcards: as_options(STUDY.evaluation_of(wildcards.dataset)),
-        noise=lambda wildcards, input: f"--noise {input.noise}" if input.noise else "",
+        noise=lambda wildcards, input: f"--noise {shlex.quote(input.noise)}" if input.noise else "",
         version=versions.EVALUATE,
     shell:
         "exec python -m diffenc evaluate --model {params.model} --data {params.data} {params.options} {params.noise}"
@@ -28,8 +28,8 @@ rule evaluate:
 rule sample:
     input:
         model=rules.train.output.model,
-        test=ancient(rules.prepare.output.test),
-        manifest=ancient(rules.prepare.output.manifest),
+        test=prepared("test.npy"),
+        manifest=prepared("manifest.json"),
     output:
         f"{RUN}/{results.SAMPLES}",
     log:
@@ -51,8 +51,8 @@ rule sample:
 rule encode:
     input:
         model=rules.train.output.model,
-        test=ancient(rules.prepare.output.test),
-        manifest=ancient(rules.prepare.output.manifest),
+        test=prepared("test.npy"),
+        manifest=prepared("manifest.json"),
     output:
         f"{RUN}/{results.ENCODINGS}",
     log:

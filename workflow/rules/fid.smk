@@ -26,7 +26,9 @@ if STUDY.fid:
 
     rule fid:
         input:
-            **{name: ancient(file) for name, file in rules.prepare.output.items()},
+            train=prepared("train.npy"),
+            test=prepared("test.npy"),
+            manifest=prepared("manifest.json"),
             samples=[f"{RUN}/{results.FID_SAMPLES}/{first}.npz" for first in STUDY.fid.parts],
             weights=ancient(inception_weights()),
         output:
@@ -42,5 +44,5 @@ if STUDY.fid:
             options=as_options(STUDY.fid.of_each_run),
             version=versions.FID,
         shell:
-            "exec python -m diffenc fid --samples {input.samples} --data {params.data} --weights {input.weights}"
+            "exec python -m diffenc fid --samples {input.samples} --data {params.data} --weights {input.weights:q}"
             " {params.options} --threads {threads} --out {output} > {log} 2>&1"

@@ -29,6 +29,7 @@ rule figure_of_run:
     params:
         of=lambda wildcards: run_of(wildcards).path,
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
+        title=title_of,
         caption=lambda wildcards: show.FIGURE_CAPTIONS[wildcards.figure],
         version=versions.SHOW,
     shell:
@@ -57,5 +58,6 @@ use rule figure_of_run as figure_of_group with:
         of="{dataset}/{schedule}",
         order=STUDY.models,
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
+        title=title_of,
         caption=lambda wildcards: show.FIGURE_CAPTIONS[wildcards.figure],
         version=versions.SHOW,

@@ -2,8 +2,10 @@
 # and the next attempt goes on from there.
 rule train:
     input:
-        # prepared again, the data are the same: another checksum is refused, and a new version is a parameter
-        **{name: ancient(file) for name, file in rules.prepare.output.items()},
+        # the catalogue's data, prepared again, are the same: another checksum is refused, a new version is a parameter
+        train=prepared("train.npy"),
+        test=prepared("test.npy"),
+        manifest=prepared("manifest.json"),
     output:
         model=f"{RUN}/{results.MODEL}",
         config=f"{RUN}/{results.CONFIG}",
@@ -28,13 +30,13 @@ rule train:
 
 # Weights that were trained elsewhere, in the place of a training's. A rule for each run: without wildcards it goes before
 # `train`, which could make the same files.
-for run in STUDY.weights:
+for i, run in enumerate(STUDY.weights, start=1):
 
     rule:
         name:
-            "_".join(["adopt", *map(str, run)])
+            f"adopt_{i}"
         input:
-            **{name: ancient(file.format(dataset=run.dataset)) for name, file in rules.prepare.output.items()},
+            manifest=f"{DATA.format(dataset=run.dataset)}/manifest.json",
             weights=STUDY.weights[run].file(run.seed),
             shape=STUDY.weights[run].config,
         output:
@@ -42,6 +44,8 @@ for run in STUDY.weights:
             config=files_of([run], results.CONFIG),
         log:
             files_of([run], "adopt.log"),
+        # a file is written in another format: it needs no job of its own
+        localrule: True
         conda:
             ENVIRONMENT
         params:
