@@ -11,14 +11,16 @@ is a paired difference, whose error falls with 1/T as it does itself.
 
 The best w of a step would need many images at that step. It is fitted in bins of neighbouring steps, about DRAWS
 draws a bin: for even images on the odd ones, for odd images on the even ones. Any w that does not depend on the
-image gives a valid bound, so that nothing is gained by fitting noise; what noise costs is the relative variance of
-a bin's mean q, about 1/DRAWS of the gain, so that in expectation the best w is never worse than w = 1.
+image gives a valid bound, so that nothing is gained by fitting noise. What noise costs is V/n of the gain where q is
+small, V the relative variance of q inside a bin (over its squared mean) and n the draws there of the other half: in
+expectation the best w is no worse than w = 1 as long as V < n, DRAWS or more, and is worse where q has heavier tails.
+Of fewer than 4 DRAWS draws in all (images x passes) there is one bin, one w for all steps, from fewer draws still.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,33 +34,10 @@ from diffenc.errors import UserError
 from diffenc.evaluate import draw, exact_float32, mean_and_error, summarise
 from diffenc.results import Record, Term, Terms, make, read_record
 from diffenc.schedule import alpha, alpha_squared, sigma, sigma_squared
+from diffenc.settings import Depth
 
 DRAWS = 20  # of each half in a bin of steps, on average
 EQUAL, BEST = "sigma_Q", "best"
-
-
-class Settings(Protocol):
-    """Depths T, fixed ratios w, and the test images, passes and seed of the estimate; images None: all."""
-
-    @property
-    def depths(self) -> Sequence[int]:
-        """T."""
-
-    @property
-    def ratios(self) -> Sequence[float]:
-        """w = sigma_Q^2 / sigma_P^2, beside 1 and the best one."""
-
-    @property
-    def passes(self) -> int:
-        """Draws of an image at each T."""
-
-    @property
-    def images(self) -> int | None:
-        """How many, the first ones."""
-
-    @property
-    def seed(self) -> int:
-        """Of the noise: with the evaluation's, the continuous bound is the evaluation's of these images."""
 
 
 class Bound(Record):
@@ -97,14 +76,15 @@ class FiniteDepth(Record):
 
 @torch.no_grad()
 def finite_depth(
-    model: Diffusion, images: np.ndarray, settings: Settings, batch: int, device: torch.device
+    model: Diffusion, images: np.ndarray, settings: Depth, batch: int, device: torch.device
 ) -> dict[str, Any]:
     """The bounds of every depth, as `FiniteDepth` has them: bits per dimension, with Monte Carlo standard errors.
 
     Args:
         model: a trained model.
         images: (N, C, H, W) uint8, of which the first `settings.images` are measured.
-        settings: depths, ratios, images, passes, seed.
+        settings: depths, ratios, images, passes, and the noise's seed: with the evaluation's, the continuous bound is
+            the evaluation's of these images.
         batch: images at a time; it changes no result but by rounding.
         device: where to compute.
     """
@@ -135,9 +115,7 @@ def step_numbers(u: NDArray, depth: int) -> NDArray[np.int64]:
     return np.minimum((u.astype(np.float64) * depth).astype(np.int64), depth - 1) + 1
 
 
-def _measure(
-    model: Diffusion, images: np.ndarray, start: int, settings: Settings, repeat: int
-) -> NDArray[np.float64]:
+def _measure(model: Diffusion, images: np.ndarray, start: int, settings: Depth, repeat: int) -> NDArray[np.float64]:
     """u, the continuous bound's three terms in bits per dimension, and q at each depth: (4 + depths, B)."""
     device = model.schedule.line()[0].device
     chunk = torch.from_numpy(np.array(images)).to(device)

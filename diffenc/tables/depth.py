@@ -21,7 +21,7 @@ def depth(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -
 
     Means over seeds with standard errors. total_sigma_Q, total_best and total_w=... by the choice of sigma_P; gain is
     total_sigma_Q less total_best, excess_best the latter less the continuous total; best_w_lowest and best_w_highest
-    are over a model's steps, averaged over seeds.
+    are over a model's steps, averaged over seeds, and bins the bins of steps that w was fitted in (0 if it was not).
 
     Raises:
         UserError: `runs` is not exactly the study's, or a run's depth.json is missing, damaged or of other settings.
@@ -64,14 +64,16 @@ def _of_a_model(key: Row, seeds: list[FiniteDepth]) -> Iterator[Row]:
         ratios = [[ratio.w for ratio in level.ratio] for level in levels]
         row |= {"excess_best": summarise([level.bounds[BEST].excess.mean for level in levels]).mean}
         row |= {"best_w_lowest": summarise([min(w) for w in ratios]).mean}
-        yield row | {"best_w_highest": summarise([max(w) for w in ratios]).mean}
+        row |= {"best_w_highest": summarise([max(w) for w in ratios]).mean}
+        yield row | {"bins": len(ratios[0])}  # which depend on the noise alone, and that is every seed's
     row = key | {"T": math.inf} | facts
     continuous = _over_seeds("total", [seed.continuous.total.mean for seed in seeds])
     for bound in seeds[0].depths[0].bounds:
         finite = bound in _NAMES or _ratio(bound) == 1
         row |= {f"total_{bound}": continuous["total"] if finite else math.inf}
         row |= {f"total_{bound}_se": continuous["total_se"] if finite else math.nan}
-    yield row | {"gain": 0.0, "gain_se": 0.0, "excess_best": 0.0, "best_w_lowest": 1.0, "best_w_highest": 1.0}
+    row |= {"gain": 0.0, "gain_se": 0.0, "excess_best": 0.0}
+    yield row | {"best_w_lowest": 1.0, "best_w_highest": 1.0, "bins": 0}
 
 
 def _gain(level: AtDepth) -> float:
@@ -120,7 +122,10 @@ def _notes(study: Study, runs: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
         " same images, times and noise.",
         "Best: the closed form of each step, sigma_P^2 = sigma_Q^2 + the mean squared difference of mu_P and mu_Q in"
         " a dimension, estimated in bins of neighbouring steps, for one half of the images on the other half, so that"
-        f" fitting it gains nothing by itself. Its w goes to 1 as T grows, and its gain to none. {_gains(finite)}",
+        f" fitting it gains nothing by itself{_binned(finite)}. It costs: where the relative variance of the squared"
+        " difference inside a bin exceeds the draws in half of it, the best can come out above sigma_P = sigma_Q, as"
+        " it never does with the exact mean. Its w goes to 1 as T grows, and its gain to none."
+        f" {_gains(finite)}",
     ]
     if apart := [bound for bound in _bounds(frame) if bound not in _NAMES and _ratio(bound) != 1]:
         rates = ", ".join(f"{_rate(_ratio(bound)):.4f} for {_header(bound)}" for bound in apart)
@@ -137,6 +142,16 @@ def _notes(study: Study, runs: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
             " sigma_P makes up for some of the mean's error, in continuous time nothing does."
         )
     return [*notes, *_sources(study, runs, frame)]
+
+
+def _binned(finite: pd.DataFrame) -> str:
+    """How many bins, from the smallest to the largest T; with one all steps share a w."""
+    fewest, most = finite["bins"].min(), finite["bins"].max()
+    if most == 1:
+        return "; here all steps are one bin, with one w"
+    return (
+        f", here in {fewest if fewest == most else f'{fewest} to {most}'} bins, by T and by how many draws there are"
+    )
 
 
 def _gains(finite: pd.DataFrame) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from diffenc.encoder import Identity, NonTrainable, Trainable
 from diffenc.errors import UserError
 from diffenc.evaluate import evaluate, summarise
 from diffenc.schedule import FixedSchedule, LearnedSchedule
-from diffenc.study import Evaluation
+from diffenc.settings import Depth, Evaluation
 
 CPU = torch.device("cpu")
 DEPTHS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
@@ -30,8 +29,8 @@ S = math.sqrt((1 - 256**-2) / 3)
 
 
 def asked(**changes):
-    settings = {"depths": DEPTHS, "ratios": RATIOS, "passes": 8, "images": None, "seed": 0}
-    return SimpleNamespace(**settings | changes)
+    settings = {"depths": DEPTHS, "ratios": RATIOS, "passes": 8, "images": 10_000, "seed": 0}
+    return Depth(**settings | changes)
 
 
 def variances(gamma):
@@ -296,6 +295,18 @@ def test_fitting_on_the_other_half_is_not_optimistic_and_still_gains(T):
     assert np.mean(gained) > errors[1] + np.mean(lost)
     if T == 1:  # what fitting on the measured images themselves would have claimed
         assert np.mean(in_sample) < -errors[2]
+
+
+@pytest.mark.parametrize(("V", "helps"), [(5, True), (80, False)])
+def test_the_best_ratio_helps_only_where_q_varies_less_than_a_bin_has_draws(V, helps):
+    """One bin, 20 draws in either half; q is 0 but in one of 1 + V draws, so that its relative variance is V."""
+    rng, gained = np.random.default_rng(V), []
+    for _ in range(4000):
+        q = 0.05 * (1 + V) * (rng.uniform(size=(1, 40)) < 1 / (1 + V))
+        ratios, _ = best_ratios(q, np.ones((1, 40), dtype=int), 1)
+        gained.append((kl(1.0, q) - kl(ratios, q)).mean())
+    error = np.std(gained) / math.sqrt(len(gained))
+    assert (np.mean(gained) if helps else -np.mean(gained)) > 4 * error
 
 
 def test_step_numbers_are_the_ceiling():

@@ -1,3 +1,4 @@
+import json
 import math
 import re
 import statistics
@@ -87,6 +88,27 @@ def test_notes_have_the_numbers(tmp_path):
     assert f"{gains.min():.3f} to {gains.max():.3f} at T = 10," in notes
     assert "the first 300 test images, 2 passes" in notes
     assert "below the bound in continuous time" not in notes
+
+
+@pytest.mark.parametrize(
+    ("bins", "said"),
+    [
+        ((2, 7, 9), "here in 2 to 9 bins"),
+        ((1, 1, 1), "here all steps are one bin, with one w"),
+        ((3, 3, 3), "in 3 bins"),
+    ],
+)
+def test_notes_say_in_how_many_bins_the_best_was_fitted(tmp_path, bins, said):
+    study, *rest, folder = made(tmp_path)
+    for run in study.training:
+        path = run_folder(folder, run) / DEPTH
+        content = json.loads(path.read_text())
+        for level, count in zip(content["depths"], bins, strict=True):
+            level["ratio"] = level["ratio"][:count]
+        path.write_text(json.dumps(content))
+    sheet = depth(study, *rest, folder)
+    assert said in sheet.notes[1]
+    assert sheet.frame["bins"].tolist() == [*bins, 0] * 3
 
 
 def test_a_best_bound_below_the_continuous_one_is_named(tmp_path):
