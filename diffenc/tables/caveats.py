@@ -6,6 +6,16 @@ from diffenc.inference import RELABELLINGS
 from diffenc.results import PROVENANCE
 from diffenc.study import Study
 
+# by protocol, what the standard error over images leaves out or adds
+_OVER_IMAGES = {
+    "full": "Under protocol full the times of a pass are spread evenly over the images, which are thus not quite"
+    " independent: the mean errs less than it would with independent ones, and the SE over images is conservative.",
+    "authors": "Under protocol authors all batches have the same times and noise: what these add to the error of the"
+    " mean is common to all batches, and the SE over images leaves it out.",
+    "given": "Under given noise the SE over images takes the images' times and noise to be independent of each other;"
+    " whether they are is up to who gave them.",
+}
+
 
 def of_statistics(frame: pd.DataFrame, whole: bool) -> list[str]:
     """Of the tests across seeds; `whole`: Holm's family is the whole study's, not only this table's."""
@@ -64,33 +74,34 @@ def of_paired(study: Study, runs: pd.DataFrame, frame: pd.DataFrame) -> list[str
         " model. The claim about new trainings is the test across seeds. The p-values here are outside its family,"
         " and uncorrected.",
     ]
-    if "full" in set(runs["protocol"]):
-        notes.append(
-            "Within a pass the times are spread evenly over the images, which are thus not quite independent: the"
-            " mean errs less than it would with independent ones, and the SE over images is conservative."
-        )
-    if "authors" in set(runs["protocol"]):
-        notes.append(
-            "Under protocol authors all batches have the same times and noise: what these add to the error of the"
-            " mean is common to all batches, and the SE over images leaves it out."
-        )
+    notes += [_OVER_IMAGES[protocol] for protocol in dict.fromkeys(runs["protocol"])]
+    return notes + _uneven(study) + _none(frame)
+
+
+def _uneven(study: Study) -> list[str]:
+    """Of which comparisons' models one has more seeds."""
     uneven = [
         f"{c.lower} < {c.than} ({c.dataset}, {c.schedule})"
         for c in study.comparisons
         if len({len(study.groups()[c.dataset, c.schedule][model]) for model in (c.lower, c.than)}) > 1
     ]
-    if uneven:
-        notes.append(f"One model has more seeds, the pairs are of its first ones: {', '.join(uneven)}.")
-    return notes + _none(frame)
+    return [f"One model has more seeds, the pairs are of its first ones: {', '.join(uneven)}."] if uneven else []
 
 
 def sources(study: Study, runs: pd.DataFrame) -> list[str]:
     """Where each data set's numbers come from."""
     return [
-        f"{study.facts(row['dataset']).title}: {row['release']}; {row['images']:,} test images, {row['passes']}"
-        f" passes, protocol {row['protocol']}."
+        f"{study.facts(row['dataset']).title}: {row['release']}; {row['images']:,} test images,"
+        f" {measured(row['passes'], row['protocol'])}."
         for row in runs.drop_duplicates(["dataset", *PROVENANCE]).to_dict("records")
     ]
+
+
+def measured(passes: int, protocol: str) -> str:
+    """How test images were evaluated, such as "10 passes, protocol full"; noise that is given goes over them once."""
+    if protocol == "given":
+        return "under the noise given with the data set"
+    return f"{passes} {'pass' if passes == 1 else 'passes'}, protocol {protocol}"
 
 
 def _none(frame: pd.DataFrame) -> list[str]:

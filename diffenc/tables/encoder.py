@@ -129,9 +129,7 @@ def endpoints(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Pat
     columns = [*_named(study), Column("n", lambda row: str(row["n"]))]
     for end, header in zip(_ENDS, ("γ₀", "γ₁"), strict=True):
         columns += [Column(header, _end(end)), Column(f"{header}, lowest to highest", _range(end))]
-    columns.append(
-        Column("SNR at t = 0 to t = 1", lambda row: f"{_rounded(row['snr_0'])} to {_rounded(row['snr_1'])}")
-    )
+    columns.append(Column("SNR at t = 0 to t = 1", _snr))
     return Sheet(frame, columns, _endpoint_notes(study, runs), _GROUP)
 
 

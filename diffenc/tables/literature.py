@@ -6,18 +6,21 @@ from pathlib import Path
 
 import pandas as pd
 
+from diffenc import catalog
 from diffenc.published import NOT_ON_RECORD, SURE, Literature, Published, Result, decimals
 from diffenc.results import PROVENANCE, check_runs
 from diffenc.statistics import summarise
 from diffenc.study import Run, Study
+from diffenc.tables.caveats import measured
 from diffenc.typeset import Cell, Column, Row, Sheet, number
 
-DATASETS = {"cifar10": "CIFAR-10", "imagenet32": "ImageNet32"}
+DATASETS = {name: catalog.DATASETS[name].title for name in ("cifar10", "imagenet32")}
 LITERATURE, PAPER, OURS = "literature", "DiffEnc paper", "this study"
 # of the paper's results, those that it sets beside the literature
 TABLE_1 = ("VDMv-32", "DiffEnc-32-4", "DiffEnc-32-8")
-_NOT_REPORTED, _NOT_HERE = "none reported", "not in this study"
-_NONE = {LITERATURE: _NOT_REPORTED, PAPER: NOT_ON_RECORD, OURS: _NOT_HERE}
+_NOT_REPORTED, _NOT_HERE, _NO_FIXED = "none reported", "not in this study", "no run with a fixed schedule"
+_NONE = {LITERATURE: _NOT_REPORTED, PAPER: NOT_ON_RECORD}
+_NO_MODEL = "no model"
 
 
 def literature(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path, published: Published) -> Sheet:
@@ -41,7 +44,7 @@ def literature(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Pa
         Column("source", lambda row: row["source"], "left"),
         Column("model", lambda row: row["model"], "left"),
         Column("type", lambda row: row["type"], "left"),
-        *(Column(title, _value(name), "left") for name, title in DATASETS.items()),
+        *(Column(title, _value(name, study), "left") for name, title in DATASETS.items()),
         Column("sure", lambda row: row["sure"], "left"),
     ]
     return Sheet(frame, columns, _notes(study, runs, frame), group=1, bold=_best(frame))
@@ -104,7 +107,22 @@ def _of_study(study: Study, runs: pd.DataFrame) -> list[Row]:
                 row["sure"] += f", {by}"
             if name == "imagenet32":
                 row["imagenet32_release"] = "new"
-    return list(rows.values()) or [_row(OURS, "no model", "Diff", _NOT_HERE)]
+    if not rows:
+        return [
+            _row(OURS, _NO_MODEL, "Diff", _NO_FIXED if any(_learned(study, name) for name in DATASETS) else _NOT_HERE)
+        ]
+    return list(rows.values())
+
+
+def _learned(study: Study, name: str) -> list[str]:
+    """The models with a learned schedule on a data set, which are not shown."""
+    return list(study.groups().get((name, "learned"), {}))
+
+
+def _absent(study: Study, name: str, model: str) -> str:
+    """Why a model, or all of them, has no number of ours."""
+    learned = _learned(study, name)
+    return _NO_FIXED if model in learned or (learned and model == _NO_MODEL) else _NOT_HERE
 
 
 def _measured(name: str, here: list[Run], runs: pd.DataFrame) -> Row:
@@ -115,12 +133,12 @@ def _measured(name: str, here: list[Run], runs: pd.DataFrame) -> Row:
     return {name + what: value for what, value in values.items()}
 
 
-def _value(name: str) -> Cell:
+def _value(name: str, study: Study) -> Cell:
     """Such as 2.641 ± 0.003 (n = 3); for ImageNet32 with the release."""
 
     def cell(row: Row) -> str:
         if pd.isna(row[name]):
-            return _NONE[row["source"]]
+            return _absent(study, name, row["model"]) if row["source"] == OURS else _NONE[row["source"]]
         text = number(row[name], row[f"{name}_decimals"])
         if row["source"] == OURS or not pd.isna(row[f"{name}_se"]):
             text += f" ± {number(row[f'{name}_se'], row[f'{name}_decimals'])}"
@@ -156,12 +174,15 @@ def _notes(study: Study, runs: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
     for name, title in DATASETS.items():
         mine = runs[(runs["dataset"] == name) & (runs["schedule"] == "fixed")]
         if mine.empty:
-            notes.append(f"{title}: {_NOT_HERE}, {study.name}.")
+            absent = f"{_NO_FIXED} in this study" if _learned(study, name) else _NOT_HERE
+            notes.append(f"{title}: {absent}, {study.name}.")
             continue
         trained = frame[frame["source"] == OURS].dropna(subset=[name])
         steps = "; ".join(f"{row['model']} {row[f'{name}_steps']:,}" for row in trained.to_dict("records"))
-        release, images, passes, protocol = (mine[column].iloc[0] for column in PROVENANCE)
-        notes.append(
-            f"{title}, ours: {release}; {images:,} test images, {passes} passes, protocol {protocol}; steps: {steps}."
-        )
+        release, images, *how = (mine[column].iloc[0] for column in PROVENANCE)
+        notes.append(f"{title}, ours: {release}; {images:,} test images, {measured(*how)}; steps: {steps}.")
+    if learned := [
+        f"{title}: {', '.join(_learned(study, name))}" for name, title in DATASETS.items() if _learned(study, name)
+    ]:
+        notes.append(f"Not shown, as their schedule is learned: {'; '.join(learned)}.")
     return notes

@@ -6,7 +6,8 @@ from functools import partial
 import pandas as pd
 
 from diffenc.published import NOT_ON_RECORD, NOTE, decimals
-from diffenc.results import PROVENANCE, TERMS
+from diffenc.results import TERMS
+from diffenc.tables import caveats
 from diffenc.typeset import Cell, Column, Row, Sheet, interval, mean_se, number, p_value
 
 VERSUS = "p_less_than_"
@@ -160,11 +161,13 @@ def _notes(frame: pd.DataFrame) -> list[str]:
     if "published_total" in frame:
         notes += _published_notes(frame)
     for dataset, group in frame.groupby("dataset", sort=False):
-        release, images, passes, protocol = (
-            " or ".join(f"{value:,}" if column == "images" else str(value) for value in group[column].unique())
-            for column in PROVENANCE
+        release, images = (
+            " or ".join(f"{value:,}" if column == "images" else value for value in group[column].unique())
+            for column in ("release", "images")
         )
-        notes.append(f"{titles[dataset]}: {release}; {images} test images, {passes} passes, protocol {protocol}.")
+        ways = group[["passes", "protocol"]].drop_duplicates().itertuples(index=False, name=None)
+        how = " or ".join(caveats.measured(*way) for way in ways)
+        notes.append(f"{titles[dataset]}: {release}; {images} test images, {how}.")
     return notes
 
 

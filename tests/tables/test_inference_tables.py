@@ -11,6 +11,7 @@ from diffenc.errors import UserError
 from diffenc.statistics import compare
 from diffenc.study import parse_study
 from diffenc.tables import inference as tables
+from diffenc.tables import losses, views
 
 PASSES, IMAGES = 4, 300
 
@@ -213,6 +214,24 @@ def test_paired_under_the_authors_protocol_is_not_called_conservative(tmp_path):
     notes = "\n".join(tables.paired(study, runs.assign(protocol="authors"), tests, folder).notes)
     assert "conservative" not in notes
     assert "all batches have the same times and noise" in notes
+
+
+def test_given_noise_is_called_that_and_one_pass_a_pass(tmp_path):
+    study, runs, tests, folder = made(tmp_path)
+    given = runs.assign(protocol="given", passes=1)
+    notes = tables.paired(study, given, tests, folder).notes
+    assert notes[-1].endswith("; 300 test images, under the noise given with the data set.")
+    assert not any("conservative" in note for note in notes)
+    assert "whether they are is up to who gave them" in "\n".join(notes)
+    assert (
+        "300 test images, 1 pass, protocol full."
+        in tables.statistics(study, runs.assign(passes=1), tests, folder).notes[-1]
+    )
+    for shown, said in (
+        (given, "under the noise given with the data set."),
+        (runs.assign(passes=1), "1 pass, protocol full."),
+    ):
+        assert views.sheet(losses.seeds(study, shown)).notes[-1].endswith(f"; 300 test images, {said}")
 
 
 def test_paired_with_more_seeds_of_one_model(tmp_path):

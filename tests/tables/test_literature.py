@@ -77,19 +77,41 @@ def test_the_best_are_bold_each_release_by_itself():
     assert best == {"Flow Matching TN", "VDMv-32"}, "equal to two decimals"
 
 
-@pytest.mark.parametrize("schedule", ["fixed", "learned"])
-def test_a_study_without_these_data_sets_or_fixed_schedules_says_so(schedule):
-    group = {"dataset": "digits", "models": ["VDMv-2"], "seeds": [1], "schedule": schedule}
-    other = {**made_up_paper.LARGE, "schedule": "learned"}
-    sheet = made(group) if schedule == "fixed" else made(group, other)
-    rows = [row for row in read(sheet) if row["source"] == "this study"]
-    assert rows == [
+DIGITS = {"dataset": "digits", "models": ["VDMv-2"], "seeds": [1]}
+LEARNED = {**made_up_paper.LARGE, "schedule": "learned"}
+
+
+def test_a_study_without_these_data_sets_says_so():
+    sheet = made(DIGITS, {**DIGITS, "schedule": "learned"})
+    assert [row for row in read(sheet) if row["source"] == "this study"] == [
         {
             **{"source": "this study", "model": "no model", "type": "Diff"},
             **dict.fromkeys(("CIFAR-10", "ImageNet32", "sure"), "not in this study"),
         }
     ]
     assert "CIFAR-10: not in this study, made_up." in sheet.notes
+    assert not any("schedule is learned" in note for note in sheet.notes)
+
+
+def test_a_study_with_learned_schedules_only_has_these_data_sets_and_says_so():
+    sheet = made(DIGITS, LEARNED)
+    assert [row for row in read(sheet) if row["source"] == "this study"] == [
+        {
+            **{"source": "this study", "model": "no model", "type": "Diff", "ImageNet32": "not in this study"},
+            **dict.fromkeys(("CIFAR-10", "sure"), "no run with a fixed schedule"),
+        }
+    ]
+    assert "CIFAR-10: no run with a fixed schedule in this study, made_up." in sheet.notes
+    assert "ImageNet32: not in this study, made_up." in sheet.notes
+    assert sheet.notes[-1] == "Not shown, as their schedule is learned: CIFAR-10: VDMv-32, DiffEnc-32-4."
+
+
+def test_a_model_with_a_learned_schedule_there_and_a_fixed_one_here():
+    wide = {**made_up_paper.WIDE, "models": ["VDMv-32", "DiffEnc-32-8"]}
+    rows = {row["model"]: row for row in read(made(LEARNED, wide)) if row["source"] == "this study"}
+    assert rows["VDMv-32"]["CIFAR-10"] == "no run with a fixed schedule"
+    assert rows["DiffEnc-32-8"]["CIFAR-10"] == "not in this study"
+    assert rows["DiffEnc-32-8"]["ImageNet32"].endswith("(n = 2, new)")
 
 
 def test_the_authors_weights_are_said_to_be_theirs():
