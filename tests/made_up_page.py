@@ -10,6 +10,7 @@ import pandas as pd
 from diffenc import results, typeset
 from diffenc.figures.heat import heatmap
 from diffenc.figures.learning import curves
+from diffenc.inference import add_holm
 from diffenc.page import make_page
 from diffenc.statistics import compare
 from diffenc.study import load_study
@@ -59,7 +60,8 @@ class Made:
         self.runs = results.collect(self.study, self.folder)
         results.write_csv(self.runs, self.folder / results.RUNS)
         if self.study.comparisons:
-            results.write_csv(compare(self.study, self.runs), self.folder / results.TESTS)
+            self.tests = add_holm(compare(self.study, self.runs))
+            results.write_csv(self.tests, self.folder / results.TESTS)
         return self
 
     def shown(self):

@@ -16,6 +16,7 @@ from scipy import stats
 
 from diffenc import results
 from diffenc.errors import UserError
+from diffenc.inference import add_holm
 from diffenc.page import numbers, provenance, sheets, words
 from diffenc.typeset import MINUS
 
@@ -148,49 +149,81 @@ def test_one_model_and_one_seed_are_said_in_the_singular(tmp_path):
     assert "2.640 ± n/a" in made.out.read_text()
 
 
-def row(difference, low, high, p):
-    return {"lower": "A", "than": "B", "difference": difference, "ci95_low": low, "ci95_high": high, "p_less": p}
+def row(difference, low, high, p, p_holm):
+    names = {"lower": "A", "than": "B", "p_less": p, "p_holm": p_holm}
+    return names | {"difference": difference, "ci95_low": low, "ci95_high": high}
 
 
 @pytest.mark.parametrize(
-    ("test", "p_holm", "says"),
+    ("test", "says"),
     [
-        (row(-2, -3, -1, 0.001), 0.003, "speaks for the claim, also after Holm's correction."),
-        (row(-2, -3, -1, 0.02), 0.06, "speaks for the claim, but not after Holm's correction."),
+        (row(-2, -3, -1, 0.001, 0.003), "speaks for the claim, also after Holm's correction."),
+        (row(-2, -3, -1, 0.02, 0.05), "speaks for the claim, also after Holm's correction."),
+        (row(-2, -3, -1, 0.02, 0.06), "speaks for the claim, but not after Holm's correction."),
         (
-            row(-2, -5, 1, 0.04),
-            0.04,
+            row(-2, -5, 1, 0.04, 0.04),
             "speaks for the claim, also after Holm's correction. The two-sided interval still",
         ),
-        (row(-1, -5, 3, 0.3), 0.9, "decides nothing"),
-        (row(1, -1, 3, 0.8), 1, "decides nothing"),
-        (row(2, 1, 3, 0.99), 1, "speaks against the claim: A is higher"),
-        (row(-0.01, -0.01, -0.01, 0.0), 0.0, "no seed's loss differs from another's, and A is lower by 0.0100"),
-        (row(0.01, 0.01, 0.01, 1.0), 1.0, "A is higher by 0.0100"),
-        (row(0.0, 0.0, 0.0, 0.5), 1.0, "A and B are equal"),
+        (row(-1, -5, 3, 0.05, 0.06), "speaks for the claim, but not after Holm's correction. The two-sided"),
+        (row(-1, -5, 3, 0.3, 0.9), "decides nothing"),
+        (row(1, -1, 3, 0.8, 1), "decides nothing"),
+        (row(2, 1, 3, 0.99, 1), "speaks against the claim: A is higher"),
+        (row(-0.01, -0.01, -0.01, 0.0, 0.0), "no seed's loss differs from another's, and A is lower by 0.0100"),
+        (row(0.01, 0.01, 0.01, 1.0, 1.0), "A is higher by 0.0100"),
+        (row(0.0, 0.0, 0.0, 0.5, 1.0), "A and B are equal"),
     ],
 )
-def test_a_test_is_read_as_what_it_is(test, p_holm, says):
-    assert says in words.reading(test, p_holm, tests=3)
+def test_a_test_is_read_as_what_it_is(test, says):
+    assert says in words.reading(test, tests=3)
 
 
 def test_one_test_is_not_corrected():
-    assert words.reading(row(-2, -3, -1, 0.02), 0.02, tests=1) == "speaks for the claim."
+    assert words.reading(row(-2, -3, -1, 0.02, 0.02), tests=1) == "speaks for the claim."
 
 
 def test_holms_p_values_stand_beside_the_tests(made):
-    tests = results.read_tests(made.folder / results.TESTS)
+    tests = made.tests.copy()
     total = tests["term"] == "total"
     tests.loc[total, "p_less"] = [0.03, 0.01, 0.04]
     tests.loc[total, ["ci95_low", "ci95_high"]] = -2.0, -1.0
+    # by hand: the smallest three times, the next twice, the largest once but not below the one before
+    tests = add_holm(tests)
     claims = words.claims(made.study, tests)
     assert [claim.p for claim in claims] == ["0.030", "0.010", "0.040"]
-    # by hand: the smallest three times, the next twice, the largest once but not below the one before
     assert [claim.holm for claim in claims] == ["0.060", "0.030", "0.060"]
     assert [", but not after" in claim.reading for claim in claims] == [True, False, True]
     finding = words.summary(made.study, made.runs, tests).finding
     assert "The test speaks for the claim, but not after Holm's correction." in finding
     assert "Of the study's 3 claims, 1 passes the 5 % level" in finding
+    # they are read, not made again: the table and the page have one source; and 0.05 is at most 5 %
+    tests.loc[total, "p_holm"] = [0.05, 0.07, 0.5]
+    assert [claim.holm for claim in words.claims(made.study, tests)] == ["0.050", "0.070", "0.500"]
+    finding = words.summary(made.study, made.runs, tests).finding
+    assert "speaks for the claim, also after Holm's correction." in finding
+    assert "1 passes the 5 % level" in finding
+
+
+def test_tests_without_holms_column_are_refused(copy):
+    path = copy.folder / results.TESTS
+    results.write_csv(results.read_tests(path).drop(columns="p_holm"), path)
+    with pytest.raises(UserError, match=r"tests\.csv: has no column p_holm; make it"):
+        copy.page()
+
+
+def test_each_way_of_measuring_has_a_sentence_with_its_data_sets(made):
+    runs, tests = made.runs, made.tests
+    alike = words.summary(made.study, runs, tests).measured
+    assert "It is averaged over 10 passes with fresh noise" in alike
+    assert "(test images: 300 of Digits and 300 of MNIST)." in alike
+    mnist = runs["dataset"] == "mnist"
+    given = runs.assign(passes=runs["passes"].where(~mnist, 1), protocol=runs["protocol"].where(~mnist, "given"))
+    said = words.summary(made.study, given, tests).measured
+    assert "On Digits it is averaged over 10 passes with fresh noise that is the same for every model" in said
+    assert "(test images: 300 of Digits)." in said
+    assert "On MNIST it is of 1 pass with the noise given with the data set" in said
+    assert "(test images: 300 of MNIST)." in said
+    authors = words.summary(made.study, runs.assign(protocol="authors"), tests).measured
+    assert "10 passes with noise as the authors' code draws it" in authors
 
 
 def test_the_tests_and_the_meaning_of_p_stand_together(made):

@@ -94,6 +94,8 @@ def _tests(study: Study, path: Path) -> "DataFrame | None":
     if not study.comparisons:
         return None
     tests = read_tests(path)
+    if "p_holm" not in tests:
+        raise UserError(f"{path}: has no column p_holm; {make(path)}")
     names = [*Comparison.model_fields, "term"]
     found = list(tests[names].itertuples(index=False, name=None))
     if found != [(*comparison.model_dump().values(), term) for comparison in study.comparisons for term in TERMS]:

@@ -3,15 +3,18 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from diffenc.inference import holm
-from diffenc.results import PROVENANCE
 from diffenc.study import Study
 from diffenc.typeset import interval, number, p_value
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-LEVEL = 0.05  # the usual one; the page names it where it is used
+LEVEL = 0.05  # the usual one, itself included; the page names it where it is used
+_NOISE = {
+    "full": "fresh noise that is the same for every model",
+    "authors": "noise as the authors' code draws it",
+    "given": "the noise given with the data set, the same for every model",
+}
 
 
 class Summary(NamedTuple):
@@ -59,9 +62,8 @@ def summary(study: Study, runs: "DataFrame", tests: "DataFrame | None") -> Summa
 
 
 def claims(study: Study, tests: "DataFrame") -> list[Claim]:
-    """Every comparison of the study, by its test of the total; Holm's correction is over all of them."""
+    """Every comparison of the study, by its test of the total; `tests` has Holm's correction over all of them."""
     rows = totals(tests)
-    adjusted = holm([row["p_less"] for row in rows])
     return [
         Claim(
             claim=f"{row['lower']} < {row['than']}",
@@ -69,11 +71,11 @@ def claims(study: Study, tests: "DataFrame") -> list[Claim]:
             n=f"{row['n_lower']}, {row['n_than']}",
             difference=interval(row, "difference", "ci95_low", "ci95_high"),
             p="exact" if exact(row) else p_value(row["p_less"]),
-            holm="exact" if exact(row) else p_value(p),
+            holm="exact" if exact(row) else p_value(row["p_holm"]),
             reading=said[0].upper() + said[1:],
         )
-        for row, p in zip(rows, adjusted, strict=True)
-        for said in [reading(row, p, len(rows))]
+        for row in rows
+        for said in [reading(row, len(rows))]
     ]
 
 
@@ -87,15 +89,15 @@ def exact(row: dict[str, Any]) -> bool:
     return row["ci95_low"] == row["ci95_high"]
 
 
-def reading(row: dict[str, Any], p_holm: float, tests: int) -> str:
+def reading(row: dict[str, Any], tests: int) -> str:
     """What one of so many tests says of its claim, and no more; goes on from "The test"."""
     if exact(row):
         return f"is not needed: no seed's loss differs from another's, and {_compared(row)}."
     if row["ci95_low"] > 0:
         return f"speaks against the claim: {row['lower']} is higher, by more than the choice of seeds explains."
-    if row["p_less"] >= LEVEL:
+    if row["p_less"] > LEVEL:
         return "decides nothing: the choice of seeds alone brings about differences like this."
-    corrected = f", {'also' if p_holm < LEVEL else 'but not'} after Holm's correction" if tests > 1 else ""
+    corrected = f", {'also' if row['p_holm'] <= LEVEL else 'but not'} after Holm's correction" if tests > 1 else ""
     caution = "" if row["ci95_high"] < 0 else " The two-sided interval still reaches 0."
     return f"speaks for the claim{corrected}.{caution}"
 
@@ -150,20 +152,21 @@ def _each(study: Study, dataset: str) -> str:
 
 
 def _measured(study: Study, runs: "DataFrame") -> str:
-    """What the numbers are; said once where the data sets agree."""
+    """What the numbers are: a sentence for each way in which data sets are measured."""
     facts = runs.drop_duplicates("dataset").set_index("dataset")
-    images = listed(f"{facts['images'][name]:,} of {study.facts(name).title}" for name in study.datasets)
-    passes, protocol = (runs[column].iloc[0] for column in PROVENANCE[2:])
-    noise = (
-        "fresh noise that is the same for every model"
-        if protocol == "full"
-        else "noise as the authors' code draws it"
-    )
-    return (
+    ways: dict[tuple[int, str], list[str]] = {}
+    for name in study.datasets:
+        ways.setdefault(tuple(facts.loc[name, ["passes", "protocol"]]), []).append(name)
+    sentences = [
         "Every number is the variational bound on the negative log likelihood of test images, in bits per dimension:"
-        f" lower is better. It is averaged over {counted(passes, 'pass', 'passes')} with {noise}"
-        f" (test images: {images})."
-    )
+        " lower is better."
+    ]
+    for (passes, protocol), names in ways.items():
+        on = f"On {listed(study.facts(name).title for name in names)} it" if len(ways) > 1 else "It"
+        images = listed(f"{facts['images'][name]:,} of {study.facts(name).title}" for name in names)
+        how = f"is averaged over {passes:,} passes" if passes > 1 else "is of 1 pass"
+        sentences.append(f"{on} {how} with {_NOISE[protocol]} (test images: {images}).")
+    return " ".join(sentences)
 
 
 def _finding(study: Study, tests: "DataFrame | None") -> str:
@@ -173,15 +176,15 @@ def _finding(study: Study, tests: "DataFrame | None") -> str:
             " the choice of seeds."
         )
     rows = totals(tests)
-    adjusted, first = holm([row["p_less"] for row in rows]), rows[0]
+    first = rows[0]
     title = study.facts(first["dataset"]).title
-    said = reading(first, adjusted[0], len(rows))
+    said = reading(first, len(rows))
     sentences = [
         f"The main comparison, the study's first, is whether {first['lower']} has a lower loss than {first['than']}"
         f" on {title} with the {first['schedule']} schedule. {_found(first)} The test {said}"
     ]
     if len(rows) > 1:
-        passed = int((adjusted < LEVEL).sum())
+        passed = sum(row["p_holm"] <= LEVEL for row in rows)
         sentences.append(
             f"Of the study's {len(rows)} claims, {passed or 'none'} {'passes' if passed < 2 else 'pass'} the 5 %"
             " level after Holm's correction."
