@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from tabulate import tabulate
 
+from diffenc import show
 from diffenc.assembly import assemble, parameters
 from diffenc.catalog import DATASETS
 from diffenc.errors import UserError
 from diffenc.flops import Flops, flops
-from diffenc.results import EVALUATION, read_evaluation, read_runs, run_folder
+from diffenc.inspection import SPECTRUM_TIMES, TIMES
+from diffenc.results import DEPTH, EVALUATION, FID, INSPECTION, SAMPLES, read_evaluation, read_runs, run_folder
 from diffenc.study import Run, Study
 from diffenc.unet import stages
 from diffenc.zoo import MODELS, model_config
@@ -190,21 +192,80 @@ def _hours(value: float) -> str:
 
 
 def _beside(study: Study) -> list[str]:
-    """What is not in the hours: runs that are not trained, evaluating and sampling."""
+    """What is not in the hours: runs that are not trained, and what is measured and drawn of all runs."""
     notes = []
     if study.weights:
         notes.append(f"With weights that were trained elsewhere, so without cost: {len(study.weights)} more.")
-    evaluating = sampling = 0
-    for run in study.all_runs:
-        facts, settings = study.facts(run.dataset), study.evaluation_of(run.dataset)
-        cost = flops(study.shape(run), facts)
-        # at t the encoder's value and derivative, at both ends its value
-        evaluating += settings.passes * (settings.images or facts.test) * (cost.denoiser + 4 * cost.encoder)
-        sampling += study.samples.count * study.samples.steps * cost.denoiser
-        if study.fid and run.dataset == study.fid.dataset and run.model in study.fid.models:
-            sampling += max(study.fid.counts) * study.fid.steps * cost.denoiser
-    notes.append(
-        f"Beside training: {evaluating:.2e} FLOP to evaluate and {sampling:.2e} to draw samples"
-        f"{', those for FID included' if study.fid else ''}."
-    )
+    said = "; ".join(f"{flop:.2e} FLOP {what}" for what, flop in beside(study).items() if flop)
+    notes.append(f"Beside training: {said}. Not counted: encodings of a few images, and Inception for FID.")
     return notes
+
+
+def beside(study: Study) -> dict[str, int]:
+    """{what for: FLOP of all runs beside training}, of those runs that the study's tables and figures ask it of."""
+    shown, found = _shown(study), dict.fromkeys(_BESIDE, 0)
+    for run in study.all_runs:
+        cost = flops(study.shape(run), study.facts(run.dataset))
+        for what, (file, of_run) in _BESIDE.items():
+            if file == EVALUATION or run_folder(Path(), run) / file in shown:
+                found[what] += of_run(study, run, cost)
+    return found
+
+
+def _shown(study: Study) -> set[Path]:
+    """The runs' files that the study's tables and figures are made of, below the study's folder."""
+    found = {file for kind in study.tables for file in show.table_files(kind, study, Path())}
+    for (dataset, schedule), models in study.groups().items():
+        for kind in show.OF_A_GROUP.keys() & set(study.figures):
+            for files in show.group_files(kind, study, dataset, schedule, Path()).values():
+                found.update(files)
+        firsts = [runs[0] for runs in models.values()]
+        for figure in show.OF_A_RUN.values():
+            if figure.asked_for in study.figures:
+                found.update(
+                    run_folder(Path(), run) / figure.file for run in firsts if show.belongs(figure.which, study, run)
+                )
+    return found
+
+
+def _evaluating(study: Study, run: Run, cost: Flops) -> int:
+    """At t the encoder's value and derivative, at both ends its value."""
+    settings = study.evaluation_of(run.dataset)
+    return settings.passes * _images(study, run, settings.images) * (cost.denoiser + 4 * cost.encoder)
+
+
+def _sampling(study: Study, run: Run, cost: Flops) -> int:
+    return study.samples.count * study.samples.steps * cost.denoiser
+
+
+def _sampling_for_fid(study: Study, run: Run, cost: Flops) -> int:
+    return max(study.fid.counts) * study.fid.steps * cost.denoiser
+
+
+def _inspecting(study: Study, run: Run, cost: Flops) -> int:
+    """At each time the denoiser, and the encoder's value, its derivative and y; for spectra the latter three."""
+    passes = len(TIMES) * cost.denoiser + 3 * (len(TIMES) + len(SPECTRUM_TIMES)) * cost.encoder
+    return _images(study, run, study.inspection.images) * passes
+
+
+def _deepening(study: Study, run: Run, cost: Flops) -> int:
+    """The continuous bound, and at each depth the denoiser at t and the encoder at s and t."""
+    settings = study.depth
+    passes = (1 + len(settings.depths)) * cost.denoiser + (4 + 2 * len(settings.depths)) * cost.encoder
+    return settings.passes * _images(study, run, settings.images) * passes
+
+
+def _images(study: Study, run: Run, asked: int | None) -> int:
+    """How many test images are looked at; None: all."""
+    test = study.facts(run.dataset).test
+    return min(asked or test, test)
+
+
+# what for: the run's file that it makes, and its FLOP
+_BESIDE = {
+    "to evaluate": (EVALUATION, _evaluating),
+    "to draw samples": (SAMPLES, _sampling),
+    "to draw samples for FID": (FID, _sampling_for_fid),
+    "to inspect encoders": (INSPECTION, _inspecting),
+    "for bounds of finite depth": (DEPTH, _deepening),
+}

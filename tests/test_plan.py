@@ -10,7 +10,8 @@ from diffenc.assembly import build, parameters
 from diffenc.catalog import DATASETS
 from diffenc.cli import main
 from diffenc.errors import UserError
-from diffenc.plan import Measured, Sustained, frame, plan
+from diffenc.flops import flops
+from diffenc.plan import Measured, Sustained, beside, frame, plan
 from diffenc.results import COST, EVALUATION, RUNS, collect, run_folder, write_csv
 from diffenc.study import load_study
 
@@ -131,6 +132,60 @@ def test_weights_of_others_train_nothing():
     assert "theirs" not in text
     assert "With weights that were trained elsewhere, so without cost: 1 more." in text
     assert "nothing is trained here" in plan(made_up_paper.study(theirs))
+
+
+def once(study, model, dataset="digits"):
+    """FLOP of a pass of the denoiser and of the encoder, on one image."""
+    run = next(run for run in study.all_runs if run[:2] == (dataset, model))
+    return flops(study.shape(run), study.facts(dataset))
+
+
+def test_what_is_beside_training_by_hand():
+    group = {**DIGITS, "models": ["VDMv-2", "DiffEnc-2-nt", "DiffEnc-2-1"], "seeds": [1, 2, 3]}
+    more = {
+        "evaluation": {"passes": 7, "images": 100},
+        "samples": {"count": 16, "steps": 250},
+        "inspection": {"images": 1000},  # of which there are 300
+        "depth": {"depths": [10, 20], "images": 50, "passes": 4},
+    }
+    study = made_up_paper.study(group, tables=["components", "encoder", "depth"], figures=["samples"], **more)
+    vdm, still, moving = (once(study, model) for model in group["models"])
+    models, seeds = (vdm, still, moving), 3
+    assert (vdm.encoder, still.encoder) == (0, 0)
+    assert beside(study) == {
+        "to evaluate": seeds * 7 * 100 * sum(cost.denoiser + 4 * cost.encoder for cost in models),
+        "to draw samples": 16 * 250 * sum(cost.denoiser for cost in models),  # of the first seed
+        "to draw samples for FID": 0,
+        "to inspect encoders": seeds * 300 * (51 * (still.denoiser + moving.denoiser) + 56 * 3 * moving.encoder),
+        "for bounds of finite depth": seeds * 4 * 50 * sum(3 * cost.denoiser + 8 * cost.encoder for cost in models),
+    }
+    said = plan(study)
+    assert "FLOP to inspect encoders; " in said
+    assert "for FID" not in said.replace("Inception for FID", "")
+
+
+@pytest.mark.parametrize(
+    ("tables", "figures", "makes"),
+    [
+        (["components"], [], {"to evaluate"}),
+        ([], ["sample_page"], {"to evaluate", "to draw samples"}),
+        ([], ["spectra", "curves"], {"to evaluate", "to inspect encoders"}),
+        ([], ["counterterm"], {"to evaluate", "to inspect encoders"}),
+        (["endpoints"], ["depth"], {"to evaluate", "for bounds of finite depth"}),
+    ],
+)
+def test_only_what_is_shown_is_counted(tables, figures, makes):
+    study = made_up_paper.study(DIGITS, tables=tables, figures=figures)
+    assert {what for what, flop in beside(study).items() if flop} == makes
+
+
+def test_fid_is_of_its_models_with_its_schedule():
+    learned = {**DIGITS, "schedule": "learned"}
+    fid = {"dataset": "digits", "models": ["VDMv-2"], "counts": [30, 500], "steps": 40}
+    study = made_up_paper.study(DIGITS, learned, tables=["fid"], figures=[], fid=fid)
+    assert beside(study)["to draw samples for FID"] == 2 * 500 * 40 * once(study, "VDMv-2").denoiser
+    absent = made_up_paper.study(DIGITS, tables=["fid"], figures=[], fid=fid | {"weights": "absent"})
+    assert beside(absent)["to draw samples for FID"] == 0
 
 
 def test_a_file_that_cannot_tell(tmp_path):
