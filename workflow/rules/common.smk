@@ -154,6 +154,16 @@ def figures_of(dataset):
     return files_with(contents.figures_of(STUDY, dataset), ("svg", "png"))
 
 
+def file_of_figure(wildcards):
+    """The file of the run that a figure shows."""
+    run, figure = run_of(wildcards), show.OF_A_RUN[wildcards.figure]
+    if not show.belongs(figure.which, STUDY, run):
+        sys.exit(
+            f"diffenc: error: {run.path}: has no encoder, x_t = x; {wildcards.figure} is of models that have one"
+        )
+    return f"{RESULTS}/runs/{run.path}/{figure.file}"
+
+
 def inputs_of_group(wildcards):
     """The files of the runs that a comparing figure shows."""
     group = (wildcards.dataset, wildcards.schedule)

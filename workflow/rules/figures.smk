@@ -5,7 +5,7 @@ OF_GROUP = f"{RESULTS}/figures/{{figure}}/{{dataset}}/{{schedule}}"
 
 rule figure_of_run:
     input:
-        lambda wildcards: f"{RUN}/{show.OF_A_RUN[wildcards.figure].file}",
+        file_of_figure,
     output:
         report(
             f"{OF_RUN}.svg",
@@ -29,7 +29,7 @@ rule figure_of_run:
     params:
         of=lambda wildcards: run_of(wildcards).path,
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
-        title=title_of,
+        title=lambda wildcards: STUDY.facts(wildcards.dataset).title,
         caption=lambda wildcards: show.FIGURE_CAPTIONS[wildcards.figure],
         version=versions.SHOW,
     shell:
@@ -58,6 +58,6 @@ use rule figure_of_run as figure_of_group with:
         of="{dataset}/{schedule}",
         order=STUDY.models,
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
-        title=title_of,
+        title=lambda wildcards: STUDY.facts(wildcards.dataset).title,
         caption=lambda wildcards: show.FIGURE_CAPTIONS[wildcards.figure],
         version=versions.SHOW,
