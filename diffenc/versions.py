@@ -12,4 +12,4 @@ ADOPT = 1
 INSPECT = 1
 DEPTH = 1
 FID = 1
-SHOW = 2
+SHOW = 3

@@ -312,7 +312,7 @@ def test_a_download_that_is_not_the_file_is_not_kept(tmp_path, monkeypatch):
     (tmp_path / "page.html").write_text("<p>Please log in.</p>")
     monkeypatch.setattr("diffenc.fid.URL_INCEPTION_V3", (tmp_path / "page.html").as_uri())
     with pytest.raises(UserError, match=r"cannot be downloaded \(invalid hash value"):
-        download(tmp_path / "weights")
+        download(tmp_path / "weights" / INCEPTION)
     assert not list((tmp_path / "weights").iterdir())
 
 
@@ -320,10 +320,10 @@ def test_what_was_downloaded_is_not_downloaded_again(tmp_path, monkeypatch):
     (tmp_path / "source").write_bytes(b"weights")
     monkeypatch.setattr("diffenc.fid.URL_INCEPTION_V3", (tmp_path / "source").as_uri())
     monkeypatch.setattr("diffenc.fid.STANDARD_SHA256", hashlib.sha256(b"weights").hexdigest())
-    path = download(tmp_path / "weights")
-    assert path.name == INCEPTION
+    path = tmp_path / "folder" / "weights.pth"
+    assert download(path) == path
     (tmp_path / "source").unlink()
-    assert download(tmp_path / "weights").read_bytes() == b"weights"
+    assert download(path).read_bytes() == b"weights"
 
 
 def test_a_missing_file_is_named(tmp_path):
