@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import urllib.request
 
 import numpy as np
 import pytest
@@ -298,6 +299,7 @@ def refused(weights):
 
 def test_without_a_network_it_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it keeps the proxies of its first use
     for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(proxy, "http://127.0.0.1:1")  # nothing listens there
     for proxy in ("no_proxy", "NO_PROXY"):
