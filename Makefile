@@ -34,7 +34,7 @@ demo: env  ## the whole chain on scikit-learn's digits, report included; about f
 test: env fashion-mnist chromium test-only  ## all tests, but for those that need a cluster
 
 test-only: env
-	python -m pytest --ignore tests/slurm
+	python -m pytest --numprocesses 2 --dist loadfile --ignore tests/slurm
 
 test-slurm: env slurm  ## studies on a SLURM cluster that is started on this machine for them; needs root
 	python -m pytest tests/slurm

@@ -145,9 +145,9 @@ def _evaluate(parsers: Parsers) -> None:
     one.add_argument("--passes", type=int, default=defaults.passes)
     one.add_argument("--seed", type=int, default=defaults.seed)
     one.add_argument("--images", type=int, help="only the first of them (default: all)")
-    one.add_argument("--protocol", choices=["full", "authors"], default=defaults.protocol)
+    one.add_argument("--protocol", choices=["full", "authors", "given"], default=defaults.protocol)
     _batch(one)
-    one.add_argument("--noise", type=Path, help="an .npz of t, eps_0, eps_t to use in place of ours, in one pass")
+    one.add_argument("--noise", type=Path, help="an .npz of t, eps_0, eps_t; with --protocol given --passes 1")
     one.add_argument("--out", type=Path, required=True, help="the .json; per-image terms go beside it, into an .npz")
 
 

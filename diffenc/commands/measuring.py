@@ -29,8 +29,8 @@ def evaluate(options: Namespace, processes: "Processes") -> None:
     settings = checked(
         Evaluation, passes=options.passes, seed=options.seed, images=options.images, protocol=options.protocol
     )
-    if options.noise:
-        settings = _under_given_noise(settings)
+    if bool(options.noise) != (settings.protocol == "given") or (options.noise and settings.passes > 1):
+        raise UserError("--noise: goes with --protocol given and --passes 1; give all of them, or none")
     per_image = options.out.with_suffix(".npz")
     if per_image == options.out:
         raise UserError(f"--out: {options.out} is where the per-image terms go; name a .json")
@@ -65,12 +65,6 @@ def evaluate(options: Namespace, processes: "Processes") -> None:
     save_arrays(per_image, terms)
     write_file(options.out, json.dumps(summary, indent=1) + "\n")
     _say(summary)
-
-
-def _under_given_noise(settings: Evaluation) -> Evaluation:
-    if settings.passes != 1 or settings.protocol == "authors":
-        raise UserError("--noise: takes the place of any other, in one pass; add --passes 1, without --protocol")
-    return settings.model_copy(update={"protocol": "given"})
 
 
 def _say(summary: dict[str, Any]) -> None:

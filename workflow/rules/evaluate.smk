@@ -18,7 +18,7 @@ rule evaluate:
         model=folder_of("model"),
         data=folder_of("manifest"),
         options=lambda wildcards: as_options(STUDY.evaluation_of(wildcards.dataset)),
-        noise=lambda wildcards, input: f"--noise {shlex.quote(input.noise)}" if input.noise else "",
+        noise=lambda wildcards, input: f"--noise {shlex.join(input.noise)}" if input.noise else "",
         version=versions.EVALUATE,
     shell:
         "exec python -m diffenc evaluate --model {params.model} --data {params.data} {params.options} {params.noise}"
