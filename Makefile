@@ -26,7 +26,7 @@ env: .venv/.installed  ## the environment, .venv, from envs/requirements.lock
 	uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: env  ## the whole chain on scikit-learn's digits, report included; about four minutes on two cores
+demo: env  ## the whole chain on scikit-learn's digits, report included; about eight minutes on two cores
 	snakemake --cores all --show-failed-logs all report
 	@cat results/demo/tables/digits/components.md
 	@echo "tables: results/demo/tables/digits, figures: results/demo/figures, report: results/demo/report.zip"
