@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from tabulate import tabulate
 
-from diffenc import show
 from diffenc.assembly import assemble, parameters
 from diffenc.catalog import DATASETS
 from diffenc.errors import UserError
 from diffenc.flops import Flops, flops
 from diffenc.inspection import SPECTRUM_TIMES, TIMES
+from diffenc.measurements import files_shown
 from diffenc.results import DEPTH, EVALUATION, FID, INSPECTION, SAMPLES, read_evaluation, read_runs, run_folder
 from diffenc.study import Run, Study
 from diffenc.unet import stages
@@ -203,28 +203,12 @@ def _beside(study: Study) -> list[str]:
 
 def beside(study: Study) -> dict[str, int]:
     """{what for: FLOP of all runs beside training}, of those runs that the study's tables and figures ask it of."""
-    shown, found = _shown(study), dict.fromkeys(_BESIDE, 0)
+    shown, found = files_shown(study), dict.fromkeys(_BESIDE, 0)
     for run in study.all_runs:
         cost = flops(study.shape(run), study.facts(run.dataset))
         for what, (file, of_run) in _BESIDE.items():
             if file == EVALUATION or run_folder(Path(), run) / file in shown:
                 found[what] += of_run(study, run, cost)
-    return found
-
-
-def _shown(study: Study) -> set[Path]:
-    """The runs' files that the study's tables and figures are made of, below the study's folder."""
-    found = {file for kind in study.tables for file in show.table_files(kind, study, Path())}
-    for (dataset, schedule), models in study.groups().items():
-        for kind in show.OF_A_GROUP.keys() & set(study.figures):
-            for files in show.group_files(kind, study, dataset, schedule, Path()).values():
-                found.update(files)
-        firsts = [runs[0] for runs in models.values()]
-        for figure in show.OF_A_RUN.values():
-            if figure.asked_for in study.figures:
-                found.update(
-                    run_folder(Path(), run) / figure.file for run in firsts if show.belongs(figure.which, study, run)
-                )
     return found
 
 

@@ -5,7 +5,7 @@ import shlex
 import sys
 import time
 
-from diffenc import contents, results, settings, show, versions
+from diffenc import contents, measurements, results, settings, show, versions
 from diffenc.errors import UserError
 from diffenc.files import write_file
 from diffenc.study import load_study
@@ -114,11 +114,9 @@ def folder_of(name):
     return folder
 
 
-def as_options(settings):
-    """A part of the study as command line options."""
-    given = {name: value for name, value in settings.model_dump().items() if value is not None}
-    words = {name: value if isinstance(value, list) else [value] for name, value in given.items()}
-    return " ".join(f"--{name} {' '.join(map(str, values))}" for name, values in words.items())
+def options_of(command):
+    """The options of a command that measures a run, as a parameter."""
+    return lambda wildcards: measurements.options_of(command, STUDY, wildcards.dataset)
 
 
 def run_of(wildcards):

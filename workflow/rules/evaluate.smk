@@ -17,7 +17,7 @@ rule evaluate:
     params:
         model=folder_of("model"),
         data=folder_of("manifest"),
-        options=lambda wildcards: as_options(STUDY.evaluation_of(wildcards.dataset)),
+        options=options_of("evaluate"),
         noise=lambda wildcards, input: f"--noise {shlex.join(input.noise)}" if input.noise else "",
         version=versions.EVALUATE,
     shell:
@@ -41,7 +41,7 @@ rule sample:
     params:
         model=folder_of("model"),
         data=folder_of("manifest"),
-        options=as_options(STUDY.samples),
+        options=options_of("sample"),
         version=versions.SAMPLE,
     shell:
         "exec python -m diffenc sample --model {params.model} --data {params.data} {params.options}"
@@ -81,7 +81,7 @@ use rule encode as inspect with:
         command="inspect",
         model=folder_of("model"),
         data=folder_of("manifest"),
-        options=as_options(STUDY.inspection),
+        options=options_of("inspect"),
         version=versions.INSPECT,
 
 
@@ -94,5 +94,5 @@ use rule encode as depth with:
         command="depth",
         model=folder_of("model"),
         data=folder_of("manifest"),
-        options=as_options(STUDY.depth),
+        options=options_of("depth"),
         version=versions.DEPTH,

@@ -41,7 +41,7 @@ if STUDY.fid:
             gpu=1,
         params:
             data=folder_of("manifest"),
-            options=as_options(STUDY.fid.of_each_run),
+            options=measurements.as_options(STUDY.fid.of_each_run),
             version=versions.FID,
         shell:
             "exec python -m diffenc fid --samples {input.samples} --data {params.data} --weights {input.weights:q}"
