@@ -1,30 +1,17 @@
-"""What both U-Nets are made of: residual block, attention, time embedding, and flax's initialisation."""
+"""What both U-Nets are made of: residual block and time embedding; and flax's initialisation."""
 
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffenc import noise
-
-GROUPS = 32
-
-
-class GroupNorm(nn.GroupNorm):
-    """With flax's epsilon; on a contiguous tensor, as its forward-mode derivative demands."""
-
-    def __init__(self, channels: int, groups: int = GROUPS) -> None:
-        super().__init__(groups, channels, eps=1e-6)
-
-    def forward(self, h: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)."""
-        return super().forward(h.contiguous())
+from diffenc.layers import GROUPS, Conv2d, GroupNorm, Linear, swish
 
 
-def conv3(channels_in: int, channels_out: int) -> nn.Conv2d:
+def conv3(channels_in: int, channels_out: int) -> Conv2d:
     """A 3x3 convolution that keeps the size."""
-    return nn.Conv2d(channels_in, channels_out, 3, padding=1)
+    return Conv2d(channels_in, channels_out, 3, padding=1)
 
 
 class ResidualBlock(nn.Module):
@@ -36,34 +23,19 @@ class ResidualBlock(nn.Module):
         self.salt = 0
         self.norm1 = GroupNorm(channels_in, groups)
         self.conv1 = conv3(channels_in, channels)
-        self.cond_proj = nn.Linear(condition, channels, bias=False)
+        self.cond_proj = Linear(condition, channels, bias=False)
         self.norm2 = GroupNorm(channels, groups)
         self.conv2 = conv3(channels, channels)
-        self.shortcut = nn.Conv2d(channels_in, channels, 1) if channels_in != channels else nn.Identity()
+        self.shortcut = Conv2d(channels_in, channels, 1) if channels_in != channels else None
 
-    def forward(self, x: Tensor, condition: Tensor, keys: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, keys: Tensor | None, rates: bool = False) -> Tensor:
         """(B, C_in, H, W), (B, 4n), dropout keys (B,) or None -> (B, C, H, W)."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = F.silu(self.norm2(h + self.cond_proj(condition)[:, :, None, None]))
+        h = self.conv1(self.norm1(x, rates), rates)
+        h = self.norm2(h + self.cond_proj(condition, rates).to(h.dtype)[:, :, None, None], rates)
         if keys is not None and self.rate > 0:
             h = noise.dropout(h, noise.split(keys, self.salt), self.rate)
-        return self.shortcut(x) + self.conv2(h)
-
-
-class Attention(nn.Module):
-    """One head over all positions, with a residual connection; written out, for its forward-mode derivative."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = GroupNorm(channels)
-        self.q, self.k, self.v, self.proj_out = (nn.Conv2d(channels, channels, 1) for _ in range(4))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)."""
-        h = self.norm(x)
-        q, k, v = (project(h).flatten(2) for project in (self.q, self.k, self.v))
-        weights = torch.softmax(q.transpose(1, 2) @ k / math.sqrt(x.shape[1]), dim=-1)
-        return x + self.proj_out((v @ weights.transpose(1, 2)).reshape(x.shape))
+        h = self.conv2(h, rates)
+        return h + (x if self.shortcut is None else self.shortcut(x, rates))
 
 
 class TimeEmbedding(nn.Module):
@@ -79,15 +51,19 @@ class TimeEmbedding(nn.Module):
         half = width // 2
         frequencies = torch.exp(torch.arange(half) * -(math.log(10000) / (half - 1)))
         self.register_buffer("frequencies", frequencies, persistent=False)
-        self.dense0 = nn.Linear(width + 1, 4 * width)
-        self.dense1 = nn.Linear(4 * width, 4 * width)
+        self.dense0 = Linear(width + 1, 4 * width)
+        self.dense1 = Linear(4 * width, 4 * width)
 
-    def forward(self, gamma: Tensor) -> Tensor:
-        """(B,) -> (B, 4n)."""
+    def forward(self, gamma: Tensor, rates: bool = False) -> Tensor:
+        """(B,) -> (B, 4n); with rates (2B, 4n)."""
         t = (gamma - self.gamma_min) / (self.gamma_max - self.gamma_min)
         angles = (1000 * t)[:, None] * self.frequencies
-        features = torch.cat([angles.sin(), angles.cos(), torch.zeros_like(t)[:, None]], dim=1)
-        return F.silu(self.dense1(F.silu(self.dense0(features))))
+        sines, cosines, nothing = angles.sin(), angles.cos(), torch.zeros_like(gamma)[:, None]
+        features = torch.cat([sines, cosines, nothing], dim=1)
+        if rates:
+            speed = 1000 / (self.gamma_max - self.gamma_min) * self.frequencies
+            features = torch.cat([features, torch.cat([speed * cosines, -speed * sines, nothing], dim=1)])
+        return swish(self.dense1(swish(self.dense0(features, rates), rates), rates), rates)
 
 
 def number_blocks(net: nn.Module) -> None:

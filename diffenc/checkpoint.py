@@ -44,9 +44,7 @@ class TrainingState:
         for name, parameter, average in zip(self.names, self.parameters, self.average, strict=True):
             parameter.copy_(tensors[f"parameter/{name}"])
             average.copy_(tensors[f"ema/{name}"])
-            self.optimizer.state[parameter] = {
-                moment: tensors[f"{moment}/{name}"].to(parameter.device) for moment in _MOMENTS
-            }
+            self._set_moments(parameter, [tensors[f"{moment}/{name}"] for moment in _MOMENTS])
         self.sums.copy_(tensors["sums"])
         self.step, self.history = step, history
 
@@ -55,11 +53,15 @@ class TrainingState:
         self.step, self.history = processes.from_first((self.step, self.history))
         if self.step and not processes.first:
             for parameter in self.parameters:
-                like = parameter.detach()
-                zeros = (torch.zeros((), device=like.device), torch.zeros_like(like), torch.zeros_like(like))
-                self.optimizer.state[parameter] = dict(zip(_MOMENTS, zeros, strict=True))
+                self._set_moments(parameter, [torch.zeros(()), *[torch.zeros_like(parameter)] * 2])
         if self.step:
             processes.copy_from_first(self.tensors().values())
+
+    def _set_moments(self, parameter: Tensor, moments: list[Tensor]) -> None:
+        """AdamW's state of one parameter, laid out in memory as it is: the fused kernel walks through both."""
+        step, *means = moments
+        means = [torch.empty_like(parameter.detach()).copy_(mean) for mean in means]
+        self.optimizer.state[parameter] = dict(zip(_MOMENTS, (step.to(parameter.device), *means), strict=True))
 
 
 class Checkpoints:

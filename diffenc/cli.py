@@ -160,6 +160,7 @@ def _sample(parsers: Parsers) -> None:
     one.add_argument("--count", type=int, default=defaults.count)
     one.add_argument("--steps", type=int, default=defaults.steps, help="T")
     one.add_argument("--seed", type=int, default=defaults.seed)
+    one.add_argument("--precision", choices=["float32", "bf16"], default=defaults.precision)
     one.add_argument("--first", type=int, default=0, help="position of the first, for samples in parts (default: 0)")
     one.add_argument("--out", type=Path, required=True, help="the .npz")
 

@@ -31,7 +31,8 @@ from torch import Tensor
 from diffenc.diffusion import Diffusion, bits_per_dimension
 from diffenc.encoder import Identity, NonTrainable, Trainable
 from diffenc.errors import UserError
-from diffenc.evaluate import draw, exact_float32, mean_and_error, summarise
+from diffenc.evaluate import draw, mean_and_error, summarise
+from diffenc.precision import exact_float32
 from diffenc.results import Record, Term, Terms, make, read_record
 from diffenc.schedule import alpha, alpha_squared, sigma, sigma_squared
 from diffenc.settings import Depth

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from diffenc import decoder
+from diffenc.compiling import compiled
 from diffenc.encoder import Identity, NonTrainable, Trainable
 from diffenc.schedule import Schedule, alpha, alpha_squared, sigma, sigma_squared
 
@@ -39,6 +40,12 @@ class Diffusion(nn.Module):
         super().__init__()
         self.schedule, self.encoder, self.denoiser = schedule, encoder, denoiser
         self.levels, self.prediction = levels, prediction
+
+    def compute_in(self, precision: torch.dtype) -> None:
+        """Let both networks' activations and products have this precision; all else keeps its own."""
+        for net in (self.denoiser, getattr(self.encoder, "net", None)):
+            if net is not None:
+                net.precision = precision
 
     def denoise(self, z: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
         """z_t (B, C, H, W), gamma_t (B,) -> the prediction (B, C, H, W), as v or epsilon."""
@@ -118,7 +125,9 @@ class Diffusion(nn.Module):
 
     def step_mean(self, z_t: Tensor, s: float, t: float) -> Tensor:
         """mu_P, the mean of p(z_s | z_t) for z_t (B, C, H, W) at time t and s < t; like z_t."""
-        gamma_s, gamma_t = self._gammas(z_t, s, t)
+        return self._step_mean(z_t, *self._gammas(z_t, s, t))
+
+    def _step_mean(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor) -> Tensor:
         prediction = self.denoise(z_t, gamma_t.expand(len(z_t)))
         x_hat = self.x_hat(z_t, prediction, alpha(gamma_t), sigma(gamma_t))
         shrink = torch.expm1(gamma_s - gamma_t)
@@ -129,9 +138,11 @@ class Diffusion(nn.Module):
 
     def sample_step(self, z_t: Tensor, s: float, t: float, eps: Tensor) -> Tensor:
         """One ancestral step from z_t (B, C, H, W) at time t to z_s at s < t, with noise eps (B, C, H, W)."""
-        gamma_s, gamma_t = self._gammas(z_t, s, t)
+        return self._sample_step(z_t, *self._gammas(z_t, s, t), eps)
+
+    def _sample_step(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor) -> Tensor:
         spread = sigma(gamma_s) * torch.sqrt(-torch.expm1(gamma_s - gamma_t))
-        return self.step_mean(z_t, s, t) + spread * eps
+        return self._step_mean(z_t, gamma_s, gamma_t) + spread * eps
 
     def _gammas(self, z: Tensor, *times: float) -> Tensor:
         return self.schedule(torch.tensor(times, dtype=z.dtype, device=z.device))
@@ -150,8 +161,10 @@ class Diffusion(nn.Module):
             noise: gives standard normal (B, C, H, W) for an index: T for z_1, and i for the step to time i / T.
         """
         z = noise(steps)
+        gammas = self._gammas(z, *(i / steps for i in range(steps + 1)))  # on the device once, not in every step
+        step = compiled(self._sample_step, z.device)
         for i in reversed(range(steps)):
-            z = self.sample_step(z, i / steps, (i + 1) / steps, noise(i))
+            z = step(z, gammas[i], gammas[i + 1], noise(i))
         return self.decode(z)
 
 

@@ -56,8 +56,10 @@ class Trainable(nn.Module):
         return self._mix(x, self.y(x, gamma, keys), gamma)
 
     def with_motion(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x_t and r = x_t - y - dy/dgamma, from one forward-mode pass under one dropout mask."""
-        y, y_dot = torch.func.jvp(lambda g: self.y(x, g, keys), (gamma,), (torch.ones_like(gamma),))
+        """x_t and r = x_t - y - dy/dgamma, from one pass under one dropout mask."""
+        raw, raw_rate = self.net(x, gamma, keys, rates=True).chunk(2)
+        y = torch.tanh(raw)
+        y_dot = raw_rate * (1 - y.square())
         x_t = self._mix(x, y, gamma)
         return x_t, x_t - y - y_dot
 

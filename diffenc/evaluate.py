@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from diffenc import noise
+from diffenc.compiling import compiled
 from diffenc.diffusion import Diffusion, Terms, bits_per_dimension, low_discrepancy
 from diffenc.errors import UserError
 from diffenc.noise import Purpose
+from diffenc.precision import exact_float32
 from diffenc.processes import Processes
 from diffenc.results import TERMS
 from diffenc.settings import Evaluation
@@ -27,12 +29,6 @@ BINS = 20
 Draw = Callable[[int, int, Tensor, tuple[int, ...]], tuple[Tensor, Tensor, Tensor]]
 _GIVEN = ("t", "eps_0", "eps_t")
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
-
-
-def exact_float32() -> None:
-    """Turn TF32 off: reported numbers are float32's."""
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
 
 
 def times(offset: float, indices: Tensor) -> Tensor:
@@ -125,12 +121,18 @@ def evaluate(
     images = images[: settings.images]
     authors = settings.protocol == "authors"
     count = len(images) // batch * batch if authors else len(images)
+    batch = -(-count // -(-count // batch))  # as many batches, of about one size
     model, draw_noise = model.to(device), given or (draw_as_authors if authors else draw)
+    loss_terms = compiled(model.loss_terms, device)
+
+    def terms_of(repeat: int, start: int) -> np.ndarray:
+        chunk = torch.from_numpy(np.array(images[start : min(start + batch, count)])).to(device)
+        indices = torch.arange(start, start + len(chunk), device=device)
+        noise_of_it = draw_noise(settings.seed, repeat, indices, chunk.shape[1:])
+        return _terms(loss_terms, chunk, *noise_of_it, batch)
+
     work = [(p, start) for p in range(settings.passes) for start in range(0, count, batch)]
-    terms = {
-        (p, start): _terms(model, images[start : min(start + batch, count)], start, draw_noise, settings.seed, p)
-        for p, start in processes.dealt(work)
-    }
+    terms = {(p, start): terms_of(p, start) for p, start in processes.dealt(work)}
     gathered = processes.gather(terms)
     if not processes.first:
         return None
@@ -139,14 +141,14 @@ def evaluate(
     return dict(zip(("t", *Terms._fields), all_of_them, strict=True))
 
 
-def _terms(model: Diffusion, images: np.ndarray, start: int, draw: Draw, seed: int, repeat: int) -> np.ndarray:
-    """t and the three terms of images `start`, `start` + 1, ...: (4, B)."""
-    device = model.schedule.line()[0].device
-    chunk = torch.from_numpy(np.array(images)).to(device)
-    indices = torch.arange(start, start + len(chunk), device=device)
-    t, eps_0, eps_t = draw(seed, repeat, indices, chunk.shape[1:])
-    terms = model.loss_terms(chunk, t, eps_0, eps_t)
-    return torch.stack([t, *(bits_per_dimension(term, images[0].size) for term in terms)]).cpu().numpy()
+def _terms(
+    loss_terms: Callable[..., Terms], images: Tensor, t: Tensor, eps_0: Tensor, eps_t: Tensor, batch: int
+) -> np.ndarray:
+    """t and the three terms of the images, (4, B): computed `batch` at a time, as compiled code wants one shape."""
+    repeated = torch.arange(batch, device=images.device) % len(images)
+    terms = loss_terms(*(values[repeated] for values in (images, t, eps_0, eps_t)))
+    bpd = [bits_per_dimension(term[: len(images)], images[0].numel()) for term in terms]
+    return torch.stack([t, *bpd]).cpu().numpy()
 
 
 def summarise(terms: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from torch_fidelity.metric_fid import fid_statistics_to_metric
 
 from diffenc.arrays import save_arrays
 from diffenc.errors import UserError
-from diffenc.evaluate import exact_float32
+from diffenc.precision import exact_float32
 from diffenc.results import Record, read_record
 from diffenc.settings import INCEPTION, NO_INCEPTION
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from diffenc.diffusion import Diffusion
 from diffenc.encoder import Identity, Trainable
-from diffenc.evaluate import draw, exact_float32
+from diffenc.evaluate import draw
+from diffenc.precision import exact_float32
 from diffenc.schedule import alpha, sigma, sigma_squared
 from diffenc.settings import Inspection
 

@@ -33,10 +33,10 @@ class Silence:
 class Journal(Silence):
     """The first process's."""
 
-    def __init__(self, out: Path, steps: int, processes: "Processes", tensorboard: bool) -> None:
+    def __init__(self, out: Path, steps: int, processes: "Processes", precision: str, tensorboard: bool) -> None:
         self.out, self.steps = out, steps
         self.history = LiveHistory(out / PARTIAL_HISTORY)
-        self.progress = Progress(out, steps, processes.device, processes.size)
+        self.progress = Progress(out, steps, processes.device, processes.size, precision)
         self.wants_tensorboard, self.tensorboard = tensorboard, None
 
     def begin(self, state: TrainingState) -> None:

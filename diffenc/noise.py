@@ -90,8 +90,12 @@ def normal(image_keys: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def dropout(h: Tensor, image_keys: Tensor, rate: float) -> Tensor:
-    """Dropout of (B, ...) under each image's own mask; the rate is rounded to a multiple of 2^-16."""
+    """Dropout of (B, C, ...) under each image's own mask; the rate is rounded to a multiple of 2^-16.
+
+    The mask's channels lie side by side, as activations' do.
+    """
     dropped = round(rate * 65536)
     count = h[0].numel()
-    bits = _words(image_keys, -(-count // 4)).view(torch.int16)[:, :count].reshape(h.shape)
-    return h * (bits >= dropped - 32768) * (65536 / (65536 - dropped))
+    bits = _words(image_keys, -(-count // 4)).view(torch.int16)[:, :count]
+    kept = (bits >= dropped - 32768).to(h.dtype) * (65536 / (65536 - dropped))
+    return h * kept.unflatten(1, (*h.shape[2:], h.shape[1])).movedim(-1, 1)

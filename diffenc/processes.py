@@ -134,7 +134,9 @@ class Processes:
         """Overwrite the tensors by the first's, in place."""
         if self.size > 1:
             for tensor in tensors:
-                dist.broadcast(tensor.detach(), 0)
+                plain = tensor.detach().contiguous()  # a copy, if channels lie side by side
+                dist.broadcast(plain, 0)
+                tensor.detach().copy_(plain)
 
     def data_parallel(self, module: nn.Module) -> nn.Module:
         """`module`, its gradients averaged over all processes by its backward pass."""

@@ -57,8 +57,9 @@ class Content(TypedDict):
 class Progress:
     """Keeps a run's progress.json: where it is, and what each of its attempts did, over all restarts."""
 
-    def __init__(self, folder: Path, steps: int, device: "torch.device", processes: int) -> None:
+    def __init__(self, folder: Path, steps: int, device: "torch.device", processes: int, precision: str) -> None:
         self.path, self.steps, self.device, self.processes = folder / PROGRESS, steps, device, processes
+        self.precision = precision
         before = read(folder)
         if before.get("state") == "done":  # it is trained anew
             before = {}
@@ -114,7 +115,7 @@ class Progress:
     def cost(self) -> dict[str, Any]:
         """What the run took, over all its attempts: `results.Cost`."""
         return {
-            "device": self._device_name(),
+            "device": f"{self._device_name()}, {self.precision}",
             "device_hours": round(device_hours(self.attempts), 4),
             "peak_gib": round(self.peak / 2**30, 3),
             "attempts": len(self.attempts),

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from diffenc import noise
 from diffenc.diffusion import Diffusion
-from diffenc.evaluate import exact_float32
 from diffenc.noise import Purpose
+from diffenc.precision import dtype, exact_float32
 from diffenc.processes import Processes
 from diffenc.results import ENCODING_TIMES, HEATMAP_TIMES
 from diffenc.settings import Samples
@@ -35,6 +35,7 @@ def draw_samples(
     """
     exact_float32()
     processes, model = processes or Processes(device), model.to(device)
+    model.compute_in(dtype(settings.precision))
 
     def draw(positions: Tensor) -> np.ndarray:
         def step_noise(i: int) -> Tensor:

@@ -34,6 +34,7 @@ class Training(Strict):
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.9999
     dropout: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    precision: Literal["auto", "float32", "bf16"] = "auto"
     log_every: Positive = 1000
 
     def results(self) -> dict[str, Any]:
@@ -56,6 +57,7 @@ class Samples(Strict):
     count: Positive = 64
     steps: Positive = 1000
     seed: Seed = 0
+    precision: Literal["float32", "bf16"] = "float32"
 
 
 class Devices(NamedTuple):
@@ -105,6 +107,7 @@ class Fid(FidOfRun):
     models: Annotated[list[str], Field(min_length=1)]
     steps: Positive = 1000
     seed: Seed = 0
+    precision: Literal["float32", "bf16"] = "float32"
     weights: str | None = None
 
     @property

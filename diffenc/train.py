@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from diffenc import data, finished, versions
+from diffenc import data, finished, precision, versions
 from diffenc.assembly import build
 from diffenc.checkpoint import Checkpoints, TrainingState
+from diffenc.compiling import compiled
 from diffenc.diffusion import Diffusion, Terms, bits_per_dimension
 from diffenc.errors import UserError
-from diffenc.evaluate import exact_float32
 from diffenc.feed import Feed
 from diffenc.files import write_file
 from diffenc.history import Line, as_text, last_step
@@ -66,13 +66,13 @@ def resolve(run: Run, training: Training, study: str, data_folder: Path) -> dict
 class Loss(nn.Module):
     """The training loss as a module of its own, as DistributedDataParallel wants it."""
 
-    def __init__(self, model: Diffusion) -> None:
+    def __init__(self, model: Diffusion, device: torch.device) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.terms = model, compiled(model.loss_terms, device)
 
     def forward(self, images: Tensor, *noise: Tensor) -> list[Tensor]:
         """The fields of a `Batch` -> the three terms' means over it, in bits per dimension: three of ()."""
-        terms = self.model.loss_terms(images, *noise)
+        terms = self.terms(images, *noise)
         return [bits_per_dimension(term.mean(), images[0].numel()) for term in terms]
 
 
@@ -94,20 +94,22 @@ class Trainer:
         self.processes = processes or Processes(device)
         if self.processes.first:
             data.verify(data_folder)
-        exact_float32()
+        precision.exact_float32()
         self.config = resolve(run, training, study, data_folder)
         part = self.processes.part(training.batch)
         self.feed = Feed(data.load(data_folder, "train"), training.batch, run.seed, device, part)
         self.model: Diffusion = build(
             run.model, data.facts(data_folder), run.schedule, training.dropout, run.seed
         ).to(device)
-        self.loss = self.processes.data_parallel(Loss(self.model))
+        products = precision.resolved(training.precision, device)
+        self.model.compute_in(precision.dtype(products))
+        self.loss = self.processes.data_parallel(Loss(self.model, device))
         self.optimizer = optimizer_for(self.model, training)
         average = [p.detach().clone() for p in self.model.parameters()]
         self.state = TrainingState(self.model, average, self.optimizer)
         self.checkpoints = Checkpoints(out, self.config)
         self.journal = (
-            Journal(out, training.steps, self.processes, tensorboard) if self.processes.first else Silence()
+            Journal(out, training.steps, self.processes, products, tensorboard) if self.processes.first else Silence()
         )
         self.bad_step = torch.tensor(-1, device=device)
 

@@ -4,10 +4,10 @@ import itertools
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffenc.blocks import Attention, GroupNorm, ResidualBlock, TimeEmbedding, conv3
+from diffenc.blocks import ResidualBlock, TimeEmbedding, conv3
+from diffenc.layers import Attention, ConvTranspose2d, GroupNorm, max_pool
 
 
 def fourier_features(z: Tensor, levels: int) -> Tensor:
@@ -28,6 +28,7 @@ class Denoiser(nn.Module):
     ) -> None:
         super().__init__()
         self.levels = levels
+        self.precision: torch.dtype | None = None  # of activations and products; None: the input's
         block = {"condition": 4 * width, "rate": rate}
         self.time_embedding = TimeEmbedding(width, gamma_min, gamma_max)
         self.conv_in = conv3(channels * 5, width)  # z and its four Fourier features
@@ -42,14 +43,15 @@ class Denoiser(nn.Module):
     def forward(self, z: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
         """(B, C, H, W), (B,), dropout keys (B,) or None -> (B, C, H, W)."""
         condition = self.time_embedding(gamma)
-        skips = [self.conv_in(torch.cat([z, fourier_features(z, self.levels)], dim=1))]
+        features = torch.cat([z, fourier_features(z, self.levels)], dim=1)
+        skips = [self.conv_in(features.to(self.precision or z.dtype))]
         for block in self.down:
             skips.append(block(skips[-1], condition, keys))
         h = self.mid_1(skips[-1], condition, keys)
         h = self.mid_2(self.attention(h), condition, keys)
         for block in self.up:
             h = block(torch.cat([h, skips.pop()], dim=1), condition, keys)
-        return z + self.conv_out(F.silu(self.norm_out(h)))
+        return z + self.conv_out(self.norm_out(h)).to(z.dtype)
 
 
 class EncoderNet(nn.Module):
@@ -75,6 +77,7 @@ class EncoderNet(nn.Module):
         gamma_max: float,
     ) -> None:
         super().__init__()
+        self.precision: torch.dtype | None = None  # as the denoiser's
         block = {"condition": 4 * width, "rate": rate}
         widths = [width * 2**i for i in range(resolutions)]
         self.time_embedding = TimeEmbedding(width, gamma_min, gamma_max)
@@ -87,30 +90,36 @@ class EncoderNet(nn.Module):
         self.mid_2 = ResidualBlock(widths[-1], widths[-1], groups=mid_groups, **block)
         deep = [widths[-1], *reversed(widths)]
         self.up_conv = nn.ModuleList(
-            nn.ConvTranspose2d(before, after, 2, stride=2) for before, after in itertools.pairwise(deep)
+            ConvTranspose2d(before, after, 2, stride=2) for before, after in itertools.pairwise(deep)
         )
         self.up = nn.ModuleList(_stage(2 * after, after, blocks, block) for after in reversed(widths))
         self.norm_out = GroupNorm(width, out_groups)
         self.conv_out = conv3(width, channels)
 
-    def forward(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
-        """(B, C, H, W), (B,), dropout keys (B,) or None -> (B, C, H, W)."""
-        condition = self.time_embedding(gamma)
-        h, skips = self.conv_in(x), []
+    def forward(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None, rates: bool = False) -> Tensor:
+        """(B, C, H, W), (B,), dropout keys (B,) or None -> (B, C, H, W).
+
+        With `rates`, the derivatives by gamma come behind the values: (2B, C, H, W), under the same dropout masks.
+        """
+        condition = self.time_embedding(gamma, rates)
+        h, skips = x.to(self.precision or x.dtype), []
+        if rates:  # x does not move
+            h, keys = torch.cat([h, torch.zeros_like(h)]), None if keys is None else torch.cat([keys, keys])
+        h = self.conv_in(h, rates)
         for stage in self.down:
             for block in stage:
-                h = block(h, condition, keys)
+                h = block(h, condition, keys, rates)
             skips.append(h)
-            h = F.max_pool2d(h, 2, ceil_mode=True)
-        h = self.mid_1(h, condition, keys)
-        h = self.mid_2(self.attention(h), condition, keys)
+            h = max_pool(h, rates)
+        h = self.mid_1(h, condition, keys, rates)
+        h = self.mid_2(self.attention(h, rates), condition, keys, rates)
         for up_conv, stage in zip(self.up_conv, self.up, strict=True):
             skip = skips.pop()
             # an odd side was rounded up by the pooling: cut what is too much
-            h = torch.cat([up_conv(h)[..., : skip.shape[2], : skip.shape[3]], skip], dim=1)
+            h = torch.cat([up_conv(h, rates)[..., : skip.shape[2], : skip.shape[3]], skip], dim=1)
             for block in stage:
-                h = block(h, condition, keys)
-        return self.conv_out(F.silu(self.norm_out(h)))
+                h = block(h, condition, keys, rates)
+        return self.conv_out(self.norm_out(h, rates), rates).to(x.dtype)
 
 
 def _stage(before: int, after: int, blocks: int, block: dict) -> nn.ModuleList:

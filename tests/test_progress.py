@@ -51,7 +51,7 @@ def test_time_and_attempts_add_up_over_restarts(digits, tmp_path):
     cost = json.loads((tmp_path / "cost.json").read_text())
     seconds = sum(attempt["seconds"] for attempt in second["attempts"])
     assert cost["device_hours"] == pytest.approx(seconds / 3600, abs=2e-4)
-    assert (cost["device"], cost["attempts"]) == ("cpu", 2)
+    assert (cost["device"], cost["attempts"]) == ("cpu, float32", 2)
     last = json.loads((tmp_path / "history.jsonl").read_text().splitlines()[-1])
     assert second["bpd"] == last["total"]
 

@@ -80,7 +80,8 @@ def sample(options: Namespace, processes: "Processes") -> None:
     from diffenc.arrays import save_arrays
     from diffenc.sample import draw_samples
 
-    settings = checked(Samples, count=options.count, steps=options.steps, seed=options.seed)
+    chosen = {name: getattr(options, name) for name in Samples.model_fields}
+    settings = checked(Samples, **chosen)
     model, _ = _load(options)
     shape = tuple(data.manifest(options.data)["shape"])
     if settings.count < (count := max(options.processes, processes.size)):

@@ -204,7 +204,9 @@ def given_noise(wildcards):
 
 def part_of_samples(first):
     """Which of the samples that FID needs, as command line options."""
-    return f"--first {first} --count {STUDY.fid.parts[first]} --steps {STUDY.fid.steps} --seed {STUDY.fid.seed}"
+    fid = STUDY.fid
+    part = settings.Samples(count=fid.parts[first], steps=fid.steps, seed=fid.seed, precision=fid.precision)
+    return f"--first {first} {as_options(part)}"
 
 
 def inception_weights():
