@@ -139,6 +139,7 @@ def test_a_forced_seed_is_trained_again_to_the_same_numbers(copy):
     assert {path.parent for path in changed} == {copy / place(run), copy / place(run) / ".trained"}
     assert copy / model in changed
     assert copy / evaluation in changed
+    assert "put back" not in (copy / place(run) / "train.log").read_text()
     assert (copy / evaluation).read_text() == said
 
 

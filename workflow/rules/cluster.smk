@@ -67,6 +67,8 @@ def stop(jobs):
 
 
 onstart:
+    if workflow.is_main_process:
+        name_forced_runs()
     if workflow.executor_plugin.name == "slurm":
         import snakemake_executor_plugin_slurm as plugin
 

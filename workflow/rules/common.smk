@@ -71,14 +71,15 @@ def forced_runs():
     return [run for run in STUDY.training if everything or forced & set(trained_files([run]))]
 
 
+def name_forced_runs():
+    """To the trainings, when they start: what is forced is not known while the rules are read."""
+    # with the time: a run that was trained after it is not trained a second time if its job is repeated
+    os.environ.update(DIFFENC_AGAIN=" ".join([str(time.time()), *(run.path for run in forced_runs())]))
+
+
 def trained_files(runs):
     """What training writes for each run."""
     return [file for name in results.TRAINED for file in files_of(runs, name)]
-
-
-if workflow.is_main_process and workflow.dag_settings:
-    # with the time: a run that was trained after it is not trained a second time if its job is repeated
-    os.environ.update(DIFFENC_AGAIN=" ".join([str(time.time()), *(run.path for run in forced_runs())]))
 
 
 wildcard_constraints:
