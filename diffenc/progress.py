@@ -155,6 +155,8 @@ def state_of(folder: Path, now: float) -> str:
     if (folder / MODEL).exists():
         return "evaluated" if (folder / EVALUATION).exists() else "trained"
     found = read(folder)
+    if not found and (folder / EVALUATION).exists():
+        return "evaluated"  # elsewhere: its weights and its progress stayed there
     if not found or found["state"] == "done":
         return "waiting"
     return "lost" if found["state"] == "training" and now - found["time"] > SILENT else found["state"]

@@ -35,6 +35,8 @@ HEATMAP_TIMES = tuple(round(0.1 * i, 1) for i in range(11))
 ENCODING_TIMES = (0.0, 0.7, 0.8, 0.9, 0.92, 0.94, 0.96, 0.98, 1.0)
 RUNS = "runs.csv"
 TESTS = "tests.csv"
+# of a study that was trained elsewhere, as sha256sum writes them: the weights themselves stayed there
+CHECKSUMS = "weights.sha256"
 
 IDENTITY = ("dataset", "model", "schedule", "seed")
 PROVENANCE = ("release", "images", "passes", "protocol")

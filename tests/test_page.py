@@ -452,6 +452,19 @@ def test_provenance_has_checksums_versions_and_the_configuration(made):
     assert "--configfile config/small.yaml" in section
 
 
+def test_a_study_that_was_trained_elsewhere_needs_neither_weights_nor_data(copy):
+    """But for their checksums."""
+    for run in copy.study.all_runs:
+        (results.run_folder(copy.folder, run) / results.MODEL).unlink()
+    shutil.move(copy.data, copy.folder / "data")
+    sha256 = hashlib.sha256(b"theirs").hexdigest()
+    (copy.folder / results.CHECKSUMS).write_text(f"{sha256}  runs/digits/VDMv-2/fixed/seed1/model.safetensors\n")
+    section = Parsed(copy.page()).text("section", id="provenance")[0]
+    assert f"digits/VDMv-2/fixed/seed1 {sha256} trained here; weights not here" in section
+    assert "digits/VDMv-2/fixed/seed2 no checksum trained here; weights not here" in section
+    assert json.loads((copy.folder / "data/mnist/manifest.json").read_text())["train"]["sha256"] in section
+
+
 def test_the_commit_and_whether_it_was_changed(tmp_path):
     package = tmp_path / "repository" / "diffenc"
     package.mkdir(parents=True)
@@ -494,9 +507,6 @@ DAMAGE = {
     "mnist/fixed.png: cannot be read": lambda made: (made.folder / "figures/curves/mnist/fixed.png").unlink(),
     "mnist/fixed.svg: is damaged": lambda made: cut(made.folder / "figures/curves/mnist/fixed.svg", 0),
     "mnist/manifest.json: cannot be read": lambda made: (made.data / "mnist/manifest.json").unlink(),
-    "seed2/model.safetensors: is missing": lambda made: (
-        made.folder / "runs/mnist/VDMv-2/fixed/seed2/model.safetensors"
-    ).unlink(),
     "elsewhere: lies outside": lambda made: made.tables.append(made.place / "elsewhere"),
     "is of no data set of small": lambda made: made.tables.append(made.folder / "tables/cifar10/seeds"),
     "figures/doodles: is no kind of figure": lambda made: doodle(made),

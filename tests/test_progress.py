@@ -78,6 +78,9 @@ def test_states(digits, tmp_path):
     assert progress.state_of(tmp_path, now) == "trained"
     (tmp_path / "evaluation.json").touch()
     assert progress.state_of(tmp_path, now) == "evaluated"
+    for name in ("model.safetensors", "progress.json"):
+        (tmp_path / name).unlink()
+    assert progress.state_of(tmp_path, now) == "evaluated"  # elsewhere
 
 
 @pytest.mark.parametrize("old", [{"attempts": 2, "device_seconds": 12.0}, {"attempts": [{}]}, {}])

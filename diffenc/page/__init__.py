@@ -40,8 +40,8 @@ def make_page(
     stems of what is shown (without suffix, below `folder`/tables and `folder`/figures), and nothing else is.
 
     Raises:
-        UserError: a table, a figure, runs.csv, tests.csv, a data set's manifest or a run's weights are missing or
-            damaged, or are not this study's.
+        UserError: a table, a figure, runs.csv, tests.csv or a data set's manifest are missing or damaged, or are not
+            this study's.
     """
     folder, data = Path(folder), Path(data)
     runs = read_runs(folder / RUNS)
@@ -59,7 +59,7 @@ def make_page(
         "hours": hours,
         "versions": provenance.versions(),
         "commit": provenance.commit(),
-        "datasets": provenance.datasets(study, data),
+        "datasets": provenance.datasets(study, folder, data),
         "weights": provenance.weights(study, folder),
         "source": source,
         "downloads": _downloads(folder, tests is not None),

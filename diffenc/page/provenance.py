@@ -12,7 +12,7 @@ import diffenc
 from diffenc import data
 from diffenc.errors import UserError
 from diffenc.files import sha256_of
-from diffenc.results import CONFIG, MODEL, make, run_folder
+from diffenc.results import CHECKSUMS, CONFIG, MODEL, make, run_folder
 from diffenc.study import Study
 
 _PACKAGES = ("torch", "numpy", "snakemake")
@@ -28,7 +28,7 @@ class Data(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """A run's weights: where they lie, their sha256, and that of the authors' file if they were taken from one."""
+    """A run's weights: their sha256, and where they are from."""
 
     run: str
     sha256: str
@@ -63,11 +63,15 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return ended.stdout.strip() if ended.returncode == 0 else None
 
 
-def datasets(study: Study, folder: Path) -> list[Data]:
-    """The study's data sets, from their manifests below `folder`. Raises UserError if one is missing or damaged."""
+def datasets(study: Study, folder: Path, prepared: Path) -> list[Data]:
+    """The study's data sets, from their manifests. Raises UserError if one is missing or damaged.
+
+    A study that was trained elsewhere has them in its own `folder`, others have the data below `prepared`.
+    """
     found = []
     for name in study.datasets:
-        manifest = data.manifest(folder / name)
+        own = folder / "data" / name
+        manifest = data.manifest(own if own.is_dir() else prepared / name)
         splits = [(f"{split}.npy", manifest[split]["sha256"]) for split in ("train", "test")]
         counts = f"{manifest['train']['count']:,} training and {manifest['test']['count']:,} test images"
         checksums = [*splits, *sorted(manifest["originals"].items())]
@@ -76,19 +80,28 @@ def datasets(study: Study, folder: Path) -> list[Data]:
 
 
 def weights(study: Study, folder: Path) -> list[Weights]:
-    """Every run's weights. Raises UserError if a file is missing."""
-    found = []
+    """Every run's weights. Of those that are not here the checksum is said if it is on record."""
+    recorded, found = _recorded(folder / CHECKSUMS), []
     for run in study.all_runs:
-        path = run_folder(folder, run)
-        if not (path / MODEL).is_file():
-            raise UserError(f"{path / MODEL}: is missing; {make(path / MODEL)}")
-        origin = "trained here" if run in study.training else f"the authors' file, sha256 {_origin(path / CONFIG)}"
-        found.append(Weights(run.path, sha256_of(path / MODEL), origin))
+        path = run_folder(folder, run) / MODEL
+        origin = "trained here" if run in study.training else f"the authors' file, sha256 {_origin(path)}"
+        if path.is_file():
+            found.append(Weights(run.path, sha256_of(path), origin))
+        else:
+            sha256 = recorded.get(str(path.relative_to(folder)), "no checksum")
+            found.append(Weights(run.path, sha256, f"{origin}; weights not here"))
     return found
 
 
-def _origin(path: Path) -> str:
+def _recorded(path: Path) -> dict[str, str]:
+    """{file: its sha256}, as sha256sum wrote them; nothing if there is no such list."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines)}
+
+
+def _origin(model: Path) -> str:
     """The sha256 of the file that a run's weights were taken from, as its configuration has it."""
+    path = model.with_name(CONFIG)
     try:
         return yaml.safe_load(path.read_text())["weights"]["sha256"]
     except OSError as error:
