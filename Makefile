@@ -55,7 +55,7 @@ lint: env  ## ruff, snakefmt, snakemake --lint
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	snakemake --lint
-	for study in paper tiny; do snakemake --lint --configfile config/$$study.yaml || exit 1; done
+	for study in paper tiny mini; do snakemake --lint --configfile config/$$study.yaml || exit 1; done
 
 lock: env  ## renew envs/requirements.lock from pyproject.toml
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header \
@@ -70,6 +70,6 @@ $(FASHION_MNIST_CACHE)/usr:
 	  (apt-get update -qq && apt-get download -qq dataset-fashion-mnist))
 	cd $(FASHION_MNIST_CACHE) && dpkg -x dataset-fashion-mnist_*.deb . && rm dataset-fashion-mnist_*.deb
 
-clean:  ## remove results and caches, keep the environment
+clean:  ## remove results and caches, keep the environment, and results that are git's
 	rm -rf .snakemake .cache .pytest_cache .ruff_cache
-	find results -mindepth 1 ! -name README.md -delete
+	git clean -qfdX results
