@@ -99,7 +99,7 @@ class Evaluated(Record):
     passes: int
     images: int
     steps: int
-    training: dict[str, int | float]
+    training: dict[str, int | float | str]
     parameters: int
     gamma_0: FiniteFloat
     gamma_1: FiniteFloat
