@@ -138,6 +138,16 @@ def test_one_command_makes_everything_and_trains_and_measures_nothing(clone, reg
     assert not subprocess.check_output(["git", "-C", str(clone), "status", "--porcelain"])
 
 
+def test_a_small_file_that_is_missing_trains_nothing(clone, tmp_path):
+    folder = shutil.copytree(clone, tmp_path / "clone")
+    (folder / FOLDER / "runs/digits/VDMv-2/fixed/seed2/evaluation.json").unlink()
+    ended = snakemake(folder, "--cores", "1", FILE)
+    assert ended.returncode != 0
+    assert f"diffenc: error: {FOLDER}: was trained elsewhere" in ended.stdout
+    assert "Traceback" not in ended.stdout
+    assert not (folder / "results/data").exists()
+
+
 def test_tables_are_those_of_the_full_results(trained, clone, regenerated, tmp_path):
     """With one of the runs trained and evaluated again by Snakemake."""
     full_results = shutil.copytree(trained, tmp_path / "full")

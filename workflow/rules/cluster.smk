@@ -69,6 +69,7 @@ def stop(jobs):
 onstart:
     if workflow.is_main_process:
         name_forced_runs()
+        refuse_to_train_again()
     if workflow.executor_plugin.name == "slurm":
         import snakemake_executor_plugin_slurm as plugin
 

@@ -77,6 +77,19 @@ def name_forced_runs():
     os.environ.update(DIFFENC_AGAIN=" ".join([str(time.time()), *(run.path for run in forced_runs())]))
 
 
+def refuse_to_train_again():
+    """A study that was trained elsewhere is not trained here because one of its small files is missing."""
+    if not os.path.exists(f"{RESULTS}/{results.CHECKSUMS}"):
+        return
+    planned = [run_of(job.wildcards) for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
+    if again := sorted(run.path for run in set(planned) - set(forced_runs())):
+        sys.exit(
+            f"diffenc: error: {RESULTS}: was trained elsewhere, and something that is asked for is not among its files:"
+            f" {len(again)} runs would be trained again, {again[0]} first; `snakemake -n` says for what. To do that,"
+            f" delete {RESULTS}/{results.CHECKSUMS}"
+        )
+
+
 def trained_files(runs):
     """What training writes for each run."""
     return [file for name in results.TRAINED for file in files_of(runs, name)]
