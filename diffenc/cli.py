@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from diffenc.commands import measuring, showing, training
+from diffenc.catalog import DATASETS
+from diffenc.commands import benching, measuring, showing, training
 from diffenc.commands.common import Command
 from diffenc.errors import UserError
 from diffenc.interruption import Ended
 from diffenc.launch import is_worker
 from diffenc.settings import Depth, Evaluation, FidOfRun, Inspection, Samples, Strict
 from diffenc.show import OF_A_GROUP, OF_A_RUN
+from diffenc.ways import WAYS
 
 Parsers = argparse._SubParsersAction
 PUBLISHED = Path("config/published.yaml")
@@ -60,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
         add(commands_)
     for add in (_evaluate, _sample, _encode, _inspect, _depth, _inception, _fid):
         add(commands_)
+    _bench(commands_)
     for add in (_collect, _compare, _table, _figure, _page):
         add(commands_)
     return top
@@ -208,6 +211,19 @@ def _fid(parsers: Parsers) -> None:
     one.add_argument("--out", type=Path, required=True, help="the .json")
 
 
+def _bench(parsers: Parsers) -> None:
+    one = _add(parsers, "bench", benching.bench, "Measure training steps against what this machine can do at best.")
+    one.add_argument("--models", nargs="+", default=["VDMv-8", "DiffEnc-8-2"], help="(default: VDMv-8 DiffEnc-8-2)")
+    one.add_argument("--ways", nargs="+", choices=list(WAYS), help="(default: all that make sense on the device)")
+    one.add_argument(
+        "--dataset", choices=list(DATASETS), default="cifar10", help="whose images' size (default: cifar10)"
+    )
+    one.add_argument("--batch", type=_positive, help="images a step (default: 128 on a GPU, 8 elsewhere)")
+    one.add_argument("--steps", type=_positive, default=5, help="that are timed (default: 5)")
+    _device(one)
+    one.add_argument("--out", type=Path, required=True, help="without the suffix: .md, .csv, .svg, .png")
+
+
 def _collect(parsers: Parsers) -> None:
     one = _add(parsers, "collect", showing.collect, "Gather a study's evaluations into one tidy CSV.")
     _study(one)
@@ -270,6 +286,10 @@ def _part(one: argparse.ArgumentParser) -> None:
 
 def _computing(one: argparse.ArgumentParser) -> None:
     one.add_argument("--data", type=Path, required=True, help="the data set's prepared folder")
+    _device(one)
+
+
+def _device(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="auto", help="(default: a GPU if there is one)"
     )

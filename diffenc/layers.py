@@ -55,11 +55,14 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 def swish(h: Tensor, rates: bool = False) -> Tensor:
     """h sigmoid(h), like h."""
-    if not rates:
-        return F.silu(h)
-    value, rate = h.chunk(2)
+    return _swish_with_rates(*h.chunk(2)) if rates else F.silu(h)
+
+
+def _swish_with_rates(value: Tensor, rate: Tensor) -> Tensor:
     s = torch.sigmoid(value)
-    return torch.cat([value * s, rate * (s * (1 + value * (1 - s)))])
+    activated = value * s
+    # the derivative, s + value s (1 - s)
+    return torch.cat([activated, rate * (s + torch.addcmul(activated, activated, s, value=-1))])
 
 
 def max_pool(h: Tensor, rates: bool = False) -> Tensor:
@@ -86,24 +89,25 @@ class GroupNorm(nn.GroupNorm):
         """(B, C, H, W) -> (B, C, H, W)."""
         wide = h.to(torch.promote_types(h.dtype, torch.float32))
         if rates:
-            normed = self._with_rates(wide)
-        elif torch.compiler.is_compiling():
+            return self._with_rates(wide).to(h.dtype)
+        if torch.compiler.is_compiling():
             # torch's own stays a kernel by itself there, and has had wrong gradients in bfloat16
             centre, scale = self._statistics(wide)
-            normed = self._affine((wide - centre) * scale)
+            normed = torch.addcmul(_over_pixels(self.bias), wide - centre, scale * _over_pixels(self.weight))
         else:
             normed = F.group_norm(wide, self.num_groups, self.weight, self.bias, self.eps)
-        return (swish(normed, rates) if self.activated else normed).to(h.dtype)
+        return (F.silu(normed) if self.activated else normed).to(h.dtype)
 
     def _with_rates(self, h: Tensor) -> Tensor:
-        value, rate = h.chunk(2)
-        centre, scale = self._statistics(value)
-        normed = (value - centre) * scale
-        moved = rate - self._mean(rate) - normed * self._mean(normed * rate)
-        return torch.cat([self._affine(normed), moved * scale * _over_pixels(self.weight)])
-
-    def _affine(self, normed: Tensor) -> Tensor:
-        return normed * _over_pixels(self.weight) + _over_pixels(self.bias)
+        away = (h - self._mean(h)).unflatten(0, (2, -1))
+        value, rate = away
+        variance, covariance = self._mean((away * value).flatten(0, 1)).chunk(2)
+        scale = torch.rsqrt(variance + self.eps)
+        slope = scale * _over_pixels(self.weight)
+        normed = torch.addcmul(_over_pixels(self.bias), value, slope)
+        # the scale moves, too: by -scale^3 covariance
+        moved = torch.addcmul(rate * slope, value, slope * scale.square() * covariance, value=-1)
+        return _swish_with_rates(normed, moved) if self.activated else torch.cat([normed, moved])
 
     def _statistics(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and 1 / standard deviation of the group that a channel is in: (B, C, 1, 1) each.

@@ -97,5 +97,5 @@ def dropout(h: Tensor, image_keys: Tensor, rate: float) -> Tensor:
     dropped = round(rate * 65536)
     count = h[0].numel()
     bits = _words(image_keys, -(-count // 4)).view(torch.int16)[:, :count]
-    kept = (bits >= dropped - 32768).to(h.dtype) * (65536 / (65536 - dropped))
-    return h * kept.unflatten(1, (*h.shape[2:], h.shape[1])).movedim(-1, 1)
+    kept = (bits >= dropped - 32768) * (65536 / (65536 - dropped))  # float32: rounded to h's precision it had a bias
+    return (h * kept.unflatten(1, (*h.shape[2:], h.shape[1])).movedim(-1, 1)).to(h.dtype)

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from diffenc import data, finished, precision, versions
+from diffenc import data, finished, versions
 from diffenc.assembly import build
 from diffenc.checkpoint import Checkpoints, TrainingState
-from diffenc.compiling import compiled
-from diffenc.diffusion import Diffusion, Terms, bits_per_dimension
+from diffenc.diffusion import Diffusion, Terms
 from diffenc.errors import UserError
 from diffenc.feed import Feed
 from diffenc.files import write_file
@@ -28,6 +26,7 @@ from diffenc.journal import Journal, Silence
 from diffenc.processes import Processes
 from diffenc.results import COST, HISTORY, MODEL
 from diffenc.settings import Training
+from diffenc.step import Step
 from diffenc.study import Run
 from diffenc.weights import configuration, save_model, trained
 from diffenc.zoo import model_config
@@ -36,44 +35,11 @@ from diffenc.zoo import model_config
 GO_ON, SAVE = 0, 1
 
 
-def optimizer_for(model: nn.Module, training: Training) -> torch.optim.AdamW:
-    """AdamW that decays everything but biases: the schedule's w and b and the norms' scales as well."""
-    biases = [p for name, p in model.named_parameters() if name.endswith(".bias")]
-    others = [p for name, p in model.named_parameters() if not name.endswith(".bias")]
-    groups = [{"params": others, "weight_decay": training.weight_decay}, {"params": biases, "weight_decay": 0.0}]
-    betas = (training.beta_1, training.beta_2)
-    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=betas, eps=1e-8, fused=True)
-
-
-def learning_rate(step: int, training: Training) -> float:
-    """Linear from 0 at step 0 over the warm-up, then constant."""
-    return training.learning_rate * min(1.0, step / training.warmup if training.warmup else 1.0)
-
-
-@torch.no_grad()
-def ema_update(average: list[Tensor], parameters: list[Tensor], rate: float) -> None:
-    """average <- rate * average + (1 - rate) * parameters, in place."""
-    torch._foreach_lerp_(average, parameters, 1 - rate)
-
-
 def resolve(run: Run, training: Training, study: str, data_folder: Path) -> dict[str, Any]:
     """The run's whole configuration: written beside its results and stamped into its checkpoints."""
     facts = data.facts(data_folder)
     shared = configuration(run, study, model_config(run.model, facts), data.manifest(data_folder), facts)
     return {**shared, "training": training.results(), "results_version": versions.TRAIN}
-
-
-class Loss(nn.Module):
-    """The training loss as a module of its own, as DistributedDataParallel wants it."""
-
-    def __init__(self, model: Diffusion, device: torch.device) -> None:
-        super().__init__()
-        self.model, self.terms = model, compiled(model.loss_terms, device)
-
-    def forward(self, images: Tensor, *noise: Tensor) -> list[Tensor]:
-        """The fields of a `Batch` -> the three terms' means over it, in bits per dimension: three of ()."""
-        terms = self.terms(images, *noise)
-        return [bits_per_dimension(term.mean(), images[0].numel()) for term in terms]
 
 
 class Trainer:
@@ -94,22 +60,19 @@ class Trainer:
         self.processes = processes or Processes(device)
         if self.processes.first:
             data.verify(data_folder)
-        precision.exact_float32()
         self.config = resolve(run, training, study, data_folder)
         part = self.processes.part(training.batch)
         self.feed = Feed(data.load(data_folder, "train"), training.batch, run.seed, device, part)
         self.model: Diffusion = build(
             run.model, data.facts(data_folder), run.schedule, training.dropout, run.seed
         ).to(device)
-        products = precision.resolved(training.precision, device)
-        self.model.compute_in(precision.dtype(products))
-        self.loss = self.processes.data_parallel(Loss(self.model, device))
-        self.optimizer = optimizer_for(self.model, training)
-        average = [p.detach().clone() for p in self.model.parameters()]
-        self.state = TrainingState(self.model, average, self.optimizer)
+        self.step = Step(self.model, training, self.processes)
+        self.state = TrainingState(self.model, self.step.average, self.step.optimizer)
         self.checkpoints = Checkpoints(out, self.config)
         self.journal = (
-            Journal(out, training.steps, self.processes, products, tensorboard) if self.processes.first else Silence()
+            Journal(out, training.steps, self.processes, self.step.precision, tensorboard)
+            if self.processes.first
+            else Silence()
         )
         self.bad_step = torch.tensor(-1, device=device)
 
@@ -161,7 +124,7 @@ class Trainer:
         if self.processes.size > 1:
             # DistributedDataParallel lays its buckets out anew after the first backward pass, and sums depend on the
             # layout: a pass that is thrown away gives every step, also the first after an interruption, the final one
-            sum(self.loss(*self.feed(self.state.step))).backward()
+            sum(self.step.loss(*self.feed(self.state.step))).backward()
 
     def _loop(self, checkpoint_steps: int | None, checkpoint_seconds: float, stop: StopSignal) -> None:
         saved, logged = time.monotonic(), (time.monotonic(), self.state.step)
@@ -185,21 +148,11 @@ class Trainer:
                 raise Stopped(stopped_by, step)
 
     def _step(self, step: int) -> None:
-        batch = self.feed(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, self.training)
-        bpd = self.loss(*batch)
-        loss = sum(bpd)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        ema_update(self.state.average, self.state.parameters, self.training.ema)
-        with torch.no_grad():
-            means = self.processes.mean(torch.stack(bpd))
-            self.state.sums += means.double()
-            # noted on the device and looked at when the host looks anyway: the loop never waits for it
-            finite = torch.isfinite(means.sum())
-            self.bad_step = torch.where((self.bad_step < 0) & ~finite, step + 1, self.bad_step)
+        means = self.step(self.feed(step), step)
+        self.state.sums += means.double()
+        # noted on the device and looked at when the host looks anyway: the loop never waits for it
+        finite = torch.isfinite(means.sum())
+        self.bad_step = torch.where((self.bad_step < 0) & ~finite, step + 1, self.bad_step)
 
     def _check(self) -> None:
         if (bad := self.bad_step.item()) >= 0:

@@ -17,9 +17,11 @@ from safetensors.torch import load_file
 
 from diffenc import data
 from diffenc.errors import UserError
+from diffenc.feed import Feed
 from diffenc.settings import Training
+from diffenc.step import learning_rate
 from diffenc.study import Run
-from diffenc.train import Feed, Trainer, learning_rate
+from diffenc.train import Trainer
 
 CPU = torch.device("cpu")
 TIMINGS = ("images_per_s", "seconds_left")

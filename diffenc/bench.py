@@ -1,0 +1,166 @@
+"""How fast models train on this machine, against what it can do at best (`diffenc.peak`)."""
+
+import re
+from collections import defaultdict
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from diffenc import peak, precision
+from diffenc.assembly import assemble, build, parameters
+from diffenc.catalog import DATASETS, Dataset
+from diffenc.feed import Feed
+from diffenc.flops import flops
+from diffenc.layers import Conv2d, ConvTranspose2d, GroupNorm, Linear
+from diffenc.peak import Peak
+from diffenc.processes import Processes
+from diffenc.settings import Training
+from diffenc.step import Step
+from diffenc.unet import stages
+from diffenc.ways import WAYS
+from diffenc.zoo import ModelConfig, model_config
+
+# what a kernel is for, by the first of these that its name fits
+KINDS = {
+    "attention": r"scaled_dot|flash|fmha|softmax",
+    "optimizer and EMA": r"adam|lerp",
+    "convolution": r"conv|fprop|dgrad|wgrad|xmma|implicit",
+    "matrix product": r"::(add)?mm|bmm|gemm|linear|cublas|cutlass",
+    "norm and swish": r"group_norm|silu|sigmoid|var_mean|welford|red_fused|per_fused",
+    "noise and dropout": r"bitwise|shift|::ge|arange",
+    "copies and sums": r"copy|cat|add|clone|contiguous",
+}
+# read: weight, gradient, two moments, average; written: weight, gradient, two moments, average
+_PASSES_OVER_WEIGHTS = 10
+_WITH_BACKWARD = 3
+
+
+def ways_of(device: torch.device) -> list[str]:
+    """Those that tell something on this device."""
+    if device.type == "cuda":
+        return list(WAYS)
+    return ["float32", "bf16"] if precision.resolved("auto", device) == "bf16" else ["float32"]
+
+
+class Bench:
+    """Measures steps of several models, with the peak before and after each."""
+
+    def __init__(self, dataset: str, batch: int, device: torch.device, steps: int) -> None:
+        self.facts: Dataset = DATASETS[dataset]
+        self.batch, self.device, self.steps = batch, device, steps
+        self.peaks: dict[torch.dtype, Peak] = {}
+        images = torch.randint(0, self.facts.levels, (4 * batch, *self.facts.shape), dtype=torch.uint8)
+        self.feed = Feed(images.numpy(), batch, seed=0, device=device)
+
+    def measure(self, models: list[str], ways: list[str], kinds: bool = True) -> pd.DataFrame:
+        """A row for each model in each way, and what share of the peak of the same run it reached."""
+        rows = [self._row(model, way, kinds) for model in models for way in ways]
+        return pd.DataFrame([row | self._shares(row) | self._overhead(row, rows) for row in rows])
+
+    def _row(self, model: str, name: str, kinds: bool) -> dict[str, Any]:
+        way, shape = WAYS[name], model_config(model, self.facts)
+        dtype = precision.dtype(way.precision)
+        self._peak(dtype, shape.width)
+        _forget_peak_memory(self.device)
+        training = Training(steps=1, batch=self.batch, precision=way.precision)
+        net = build(model, self.facts, "fixed", training.dropout).to(self.device)
+        step = Step(net, training, Processes(self.device))
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = way.tf32
+        batch = self.feed(0)
+        with torch.compiler.set_stance("force_eager") if way.eager else nullcontext():
+            (first,) = peak.seconds(lambda: step(batch, 0), self.device, times=1, uncounted=0)
+            taken = sorted(peak.seconds(lambda: step(batch, 1), self.device, self.steps, uncounted=1))
+            memory = _peak_memory(self.device)
+            found = self._kinds(step) if kinds else {}
+        self._peak(dtype, shape.width)
+        return {
+            **{"model": model, "way": name, "batch": self.batch, "parameters": parameters(net)},
+            **{"ms": 1000 * taken[0], "median_ms": 1000 * taken[len(taken) // 2], "first_s": first},
+            **{"images_per_s": self.batch / taken[0], "peak_gib": memory},
+            "tflops": self.batch * flops(shape, self.facts).training / taken[0] / 1e12,
+            "gbytes": bytes_moved(shape, self.facts, self.batch, dtype) / 1e9,
+        } | {f"time: {kind}": share for kind, share in found.items()}
+
+    def _peak(self, dtype: torch.dtype, width: int) -> None:
+        found = peak.measure(self.device, dtype, self.batch, width, self.facts.side)
+        self.peaks[dtype] = found.highest(self.peaks.get(dtype, found))
+
+    def _shares(self, row: dict[str, Any]) -> dict[str, float]:
+        best = self.peaks[precision.dtype(WAYS[row["way"]].precision)]
+        return {
+            "peak_tflops": best.convolution / 1e12,
+            "of_convolution": 1e12 * row["tflops"] / best.convolution,
+            "of_product": 1e12 * row["tflops"] / best.product,
+            "arithmetic_ms": row["ms"] * 1e12 * row["tflops"] / best.convolution,
+            "bytes_ms": 1e12 * row["gbytes"] / best.copy,
+        }
+
+    def _kinds(self, step: Step) -> dict[str, float]:
+        """The share of a step's time by kind of kernel."""
+        cuda = self.device.type == "cuda"
+        batch, activities = self.feed(0), [ProfilerActivity.CUDA if cuda else ProfilerActivity.CPU]
+        with profile(activities=activities) as found:
+            step(batch, 1)
+            if cuda:
+                torch.cuda.synchronize(self.device)
+        times: dict[str, float] = defaultdict(float)
+        for event in found.key_averages():
+            kind = next((kind for kind, names in KINDS.items() if re.search(names, event.key, re.I)), "other")
+            times[kind] += event.self_device_time_total if cuda else event.self_cpu_time_total
+        return {kind: time / sum(times.values()) for kind, time in times.items()}
+
+    def _overhead(self, row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, float]:
+        """How many times as long as the plain model's a step takes, in the same way; 1 for a plain one."""
+        shapes = {other["model"]: model_config(other["model"], self.facts) for other in rows}
+        mine = shapes[row["model"]]
+        for other in rows:
+            shape = shapes[other["model"]]
+            alike = (shape.layers, shape.width, shape.prediction) == (mine.layers, mine.width, mine.prediction)
+            if alike and shape.encoder == "identity" and other["way"] == row["way"]:
+                return {"overhead": row["ms"] / other["ms"]}
+        return {"overhead": float("nan")}
+
+
+def bytes_moved(config: ModelConfig, facts: Dataset, batch: int, dtype: torch.dtype) -> int:
+    """The least that a step must read and write if every layer reads its input and writes its output once.
+
+    A backward pass does so twice, once for each derivative. Norms are layers together with their swish; weights and
+    what AdamW and the average keep of them are float32.
+    """
+    with torch.device("meta"):
+        spread = stages(config.encoder, config.blocks, facts.side)
+        model = assemble(config, facts.channels, facts.levels, spread)
+        images = torch.zeros(batch, *facts.shape, dtype=torch.uint8)
+        noise = torch.zeros(images.shape)
+        elements = 0
+
+        def count(layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+            nonlocal elements
+            elements += inputs[0].numel() + output.numel()
+
+        for layer in model.modules():
+            if isinstance(layer, Conv2d | ConvTranspose2d | Linear | GroupNorm):
+                layer.register_forward_hook(count)
+        model.loss_terms(images, torch.zeros(batch), noise, noise)
+    return _WITH_BACKWARD * elements * dtype.itemsize + _PASSES_OVER_WEIGHTS * 4 * parameters(model)
+
+
+def _forget_peak_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    else:  # Linux takes the process's peak to be what it has now
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_memory(device: torch.device) -> float:
+    """GiB: on a GPU of tensors, elsewhere of the whole process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 2**20
