@@ -8,7 +8,7 @@ FASHION_MNIST_CACHE := .cache/fashion-mnist
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-only test-slurm slurm chromium lint lock clean fashion-mnist
+.PHONY: help env demo test test-only guard test-slurm slurm chromium lint lock clean fashion-mnist
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s'|'
@@ -35,6 +35,9 @@ test: env fashion-mnist chromium test-only  ## all tests, but for those that nee
 
 test-only: env
 	python -m pytest --numprocesses 2 --dist loadfile --ignore tests/slurm
+
+guard: env  ## whether a training step is as fast as it was, for this machine
+	python benchmarks/guard.py
 
 test-slurm: env slurm  ## studies on a SLURM cluster that is started on this machine for them; needs root
 	python -m pytest tests/slurm

@@ -70,7 +70,8 @@ class Bench:
         training = Training(steps=1, batch=self.batch, precision=way.precision)
         net = build(model, self.facts, "fixed", training.dropout).to(self.device)
         step = Step(net, training, Processes(self.device))
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = way.tf32
+        if way.tf32:
+            precision.allow_tf32(True)
         batch = self.feed(0)
         with torch.compiler.set_stance("force_eager") if way.eager else nullcontext():
             (first,) = peak.seconds(lambda: step(batch, 0), self.device, times=1, uncounted=0)

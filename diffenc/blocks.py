@@ -29,8 +29,14 @@ class ResidualBlock(nn.Module):
         self.shortcut = Conv2d(channels_in, channels, 1) if channels_in != channels else None
 
     def forward(self, x: Tensor, condition: Tensor, keys: Tensor | None, rates: bool = False) -> Tensor:
-        """(B, C_in, H, W), (B, 4n), dropout keys (B,) or None -> (B, C, H, W)."""
-        h = self.conv1(self.norm1(x, rates), rates)
+        """(B, C_in, H, W), (B, 4n), dropout keys (B,) or None -> (B, C, H, W).
+
+        With `rates`, x may be (B, C_in, H, W) without them, if it does not move; the others have them.
+        """
+        moves = rates and len(x) == len(condition)
+        h = self.conv1(self.norm1(x, moves), moves)
+        if rates and not moves:
+            x, h = (torch.cat([values, torch.zeros_like(values)]) for values in (x, h))
         h = self.norm2(h + self.cond_proj(condition, rates).to(h.dtype)[:, :, None, None], rates)
         if keys is not None and self.rate > 0:
             h = noise.dropout(h, noise.split(keys, self.salt), self.rate)

@@ -42,10 +42,11 @@ class Diffusion(nn.Module):
         self.levels, self.prediction = levels, prediction
 
     def compute_in(self, precision: torch.dtype) -> None:
-        """Let both networks' activations and products have this precision; all else keeps its own."""
-        for net in (self.denoiser, getattr(self.encoder, "net", None)):
-            if net is not None:
-                net.precision = precision
+        """Let the denoiser's activations and products have this precision; all else keeps its own.
+
+        The encoder among it: in bfloat16 dy/dgamma is so coarse that gradients turn away (benchmarks/README.md).
+        """
+        self.denoiser.precision = precision
 
     def denoise(self, z: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
         """z_t (B, C, H, W), gamma_t (B,) -> the prediction (B, C, H, W), as v or epsilon."""

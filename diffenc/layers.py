@@ -1,6 +1,6 @@
 """The layers of both networks: they compute in their input's precision, and can carry derivatives by gamma along.
 
-Weights stay float32; in bfloat16 only activations and products are. With `rates`, a batch (2B, ...) has B values and
+Weights stay float32; bfloat16 are activations and products alone. With `rates`, a batch (2B, ...) has B values and
 then their B derivatives by gamma, the encoder's motion: forward-mode differentiation, written out. So a linear layer
 is one call for both, there are no products with the weights' tangents, which are zero, and everything compiles.
 """

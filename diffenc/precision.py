@@ -1,14 +1,18 @@
-"""In what precision the networks' activations and products are; all else is float32."""
+"""In what precision the denoiser's activations and products are; all else is float32."""
 
 from typing import Literal
 
 import torch
 
 
+def allow_tf32(allowed: bool) -> None:
+    """Whether a GPU rounds the factors of float32 products to 10 bits."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+
+
 def exact_float32() -> None:
     """Turn TF32 off: what is called float32 is float32."""
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    allow_tf32(False)
 
 
 def resolved(precision: Literal["auto", "float32", "bf16"], device: torch.device) -> Literal["float32", "bf16"]:

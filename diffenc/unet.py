@@ -28,7 +28,7 @@ class Denoiser(nn.Module):
     ) -> None:
         super().__init__()
         self.levels = levels
-        self.precision: torch.dtype | None = None  # of activations and products; None: the input's
+        self.precision: torch.dtype | None = None  # between the first and the last convolution; None: the input's
         block = {"condition": 4 * width, "rate": rate}
         self.time_embedding = TimeEmbedding(width, gamma_min, gamma_max)
         self.conv_in = conv3(channels * 5, width)  # z and its four Fourier features
@@ -44,14 +44,14 @@ class Denoiser(nn.Module):
         """(B, C, H, W), (B,), dropout keys (B,) or None -> (B, C, H, W)."""
         condition = self.time_embedding(gamma)
         features = torch.cat([z, fourier_features(z, self.levels)], dim=1)
-        skips = [self.conv_in(features.to(self.precision or z.dtype))]
+        skips = [self.conv_in(features).to(self.precision or z.dtype)]
         for block in self.down:
             skips.append(block(skips[-1], condition, keys))
         h = self.mid_1(skips[-1], condition, keys)
         h = self.mid_2(self.attention(h), condition, keys)
         for block in self.up:
             h = block(torch.cat([h, skips.pop()], dim=1), condition, keys)
-        return z + self.conv_out(self.norm_out(h)).to(z.dtype)
+        return z + self.conv_out(self.norm_out(h.to(z.dtype)))
 
 
 class EncoderNet(nn.Module):
@@ -77,7 +77,6 @@ class EncoderNet(nn.Module):
         gamma_max: float,
     ) -> None:
         super().__init__()
-        self.precision: torch.dtype | None = None  # as the denoiser's
         block = {"condition": 4 * width, "rate": rate}
         widths = [width * 2**i for i in range(resolutions)]
         self.time_embedding = TimeEmbedding(width, gamma_min, gamma_max)
@@ -102,10 +101,9 @@ class EncoderNet(nn.Module):
         With `rates`, the derivatives by gamma come behind the values: (2B, C, H, W), under the same dropout masks.
         """
         condition = self.time_embedding(gamma, rates)
-        h, skips = x.to(self.precision or x.dtype), []
-        if rates:  # x does not move
-            h, keys = torch.cat([h, torch.zeros_like(h)]), None if keys is None else torch.cat([keys, keys])
-        h = self.conv_in(h, rates)
+        if rates and keys is not None:
+            keys = torch.cat([keys, keys])
+        h, skips = self.conv_in(x), []
         for stage in self.down:
             for block in stage:
                 h = block(h, condition, keys, rates)
@@ -119,7 +117,7 @@ class EncoderNet(nn.Module):
             h = torch.cat([up_conv(h, rates)[..., : skip.shape[2], : skip.shape[3]], skip], dim=1)
             for block in stage:
                 h = block(h, condition, keys, rates)
-        return self.conv_out(self.norm_out(h, rates), rates).to(x.dtype)
+        return self.conv_out(self.norm_out(h, rates), rates)
 
 
 def _stage(before: int, after: int, blocks: int, block: dict) -> nn.ModuleList:

@@ -49,10 +49,10 @@ def draw(s, count, seed=0):
     return s * x, (torch.arange(count, dtype=torch.float64) + 0.5) / count, eps
 
 
-def randomised(model, seed=3):
+def randomised(model, seed=3, scale=0.05):
     """The zero kernels of a new network hide everything; fill them."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype))
+            parameter.add_(scale * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype))
     return model
