@@ -38,7 +38,7 @@ def test_a_forward_pass_is_what_pytorch_counts(name, facts):
 
 
 @pytest.mark.parametrize("name", ["VDMv-2", "DiffEnc-2-nt", "DiffEnc-2-1", "DiffEnc-8-2"])
-def test_a_training_step_is_what_pytorch_counts_but_for_products_with_zero(name):
+def test_a_training_step_is_what_pytorch_counts(name):
     facts = DATASETS["cifar10"]
     config, model, x, t = on_meta(name, facts)
 
@@ -46,8 +46,8 @@ def test_a_training_step_is_what_pytorch_counts_but_for_products_with_zero(name)
         ends = sum(end.sum() for end in model._ends(x, None))
         (model.diffusion(x, t, x).sum() + ends).backward()
 
-    # the first layer's input needs no derivative: a little less; zero tangents are multiplied: a little more
-    assert 0.99 < counted(step) / flops(config, facts).training < 1.06
+    # less: the first layer's input needs no derivative, and the encoder's first convolutions do not move with gamma
+    assert 0.95 < counted(step) / flops(config, facts).training <= 1
 
 
 def test_the_large_models():

@@ -59,8 +59,8 @@ def assert_same_direction(found, exact):
 def test_gradients_in_bf16(name):
     facts = DATASETS["cifar10"]
     model = randomised(build(name, facts, "fixed", dropout=0.1), scale=SCALE)
-    images, *others = inputs(facts, 8)
-    keys = noise.keys(5, torch.arange(8))
+    images, *others = inputs(facts, 16)
+    keys = noise.keys(5, torch.arange(16))
     double = copy.deepcopy(model).double()
     exact = gradients(double.loss_terms, double, images, *(values.double() for values in others), keys)
     model.compute_in(torch.bfloat16)

@@ -220,7 +220,7 @@ def part_of_samples(first):
     """Which of the samples that FID needs, as command line options."""
     fid = STUDY.fid
     part = settings.Samples(count=fid.parts[first], steps=fid.steps, seed=fid.seed, precision=fid.precision)
-    return f"--first {first} {as_options(part)}"
+    return f"--first {first} {measurements.as_options(part)}"
 
 
 def inception_weights():
