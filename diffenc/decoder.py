@@ -1,5 +1,7 @@
 """Pixels to x and back: the scaling to (-1, 1) and the decoder p(x | z_0), a softmax over the pixel's levels."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -17,8 +19,36 @@ def logits(z_rescaled: Tensor, gamma_0: Tensor, levels: int) -> Tensor:
 
 def log_prob(images: Tensor, z_rescaled: Tensor, gamma_0: Tensor, levels: int) -> Tensor:
     """log p(x | z_0) in nats: (B, C, H, W) uint8, (B, C, H, W) -> (B,)."""
-    all_levels = torch.log_softmax(logits(z_rescaled, gamma_0, levels), dim=-1)
-    return all_levels.gather(-1, images.long()[..., None]).flatten(1).sum(1)
+    return _LogProb.apply(images, z_rescaled, gamma_0, levels).flatten(1).sum(1)
+
+
+class _LogProb(torch.autograd.Function):
+    """log p of each pixel. With d_k = z_0 / alpha_0 - x_k, and means E over the softmax's levels, its derivatives are
+
+        by z_0 / alpha_0:  exp(-gamma_0) (E d - d_k)        by gamma_0:  exp(-gamma_0) (d_k^2 - E d^2) / 2
+
+    so that what is kept for the backward pass is a number a pixel, not one for each level.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, z_rescaled: Tensor, gamma_0: Tensor, levels: int) -> Tensor:
+        away = z_rescaled[..., None] - scale(torch.arange(levels, device=images.device), levels, z_rescaled.dtype)
+        own = z_rescaled - scale(images, levels, z_rescaled.dtype)
+        snr = torch.exp(-gamma_0)
+        scores = away.square().mul_(-0.5 * snr)
+        best = scores.amax(-1, keepdim=True)
+        # exp(-80) is nothing beside 1; and smaller numbers are slow
+        shares = scores.sub_(best).clamp_(min=-80).exp_()
+        total = shares.sum(-1)
+        mean = shares.mul_(away).sum(-1) / total
+        mean_square = shares.mul_(away).sum(-1) / total
+        ctx.save_for_backward(snr * (mean - own), 0.5 * snr * (own.square() - mean_square))
+        return -0.5 * snr * own.square() - best[..., 0] - total.log()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        by_z, by_gamma = (gradient * derivative for derivative in ctx.saved_tensors)
+        return None, by_z, by_gamma.sum(), None
 
 
 def most_likely(z_rescaled: Tensor, gamma_0: Tensor, levels: int) -> Tensor:
