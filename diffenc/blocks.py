@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from diffenc import noise
-from diffenc.layers import GROUPS, Conv2d, GroupNorm, Linear, swish
+from diffenc.layers import Conv2d, Linear, swish
+from diffenc.norm import GROUPS, GroupNorm
 
 
 def conv3(channels_in: int, channels_out: int) -> Conv2d:
@@ -28,20 +29,27 @@ class ResidualBlock(nn.Module):
         self.conv2 = conv3(channels, channels)
         self.shortcut = Conv2d(channels_in, channels, 1) if channels_in != channels else None
 
-    def forward(self, x: Tensor, condition: Tensor, keys: Tensor | None, rates: bool = False) -> Tensor:
-        """(B, C_in, H, W), (B, 4n), dropout keys (B,) or None -> (B, C, H, W).
+    def forward(self, x: Tensor, condition: Tensor, keys: Tensor | None, rates: int = 0) -> Tensor:
+        """(N, C_in, H, W), (N, 4n), dropout keys (B,) or None -> (N, C, H, W).
 
-        With `rates`, x may be (B, C_in, H, W) without them, if it does not move; the others have them.
+        N is a multiple of B: an image's mask is the same for all its values and rates. Before x first meets the
+        condition, it is (B, C_in, H, W): the same for all values, and without rates.
         """
-        moves = rates and len(x) == len(condition)
-        h = self.conv1(self.norm1(x, moves), moves)
-        if rates and not moves:
-            x, h = (torch.cat([values, torch.zeros_like(values)]) for values in (x, h))
+        known = len(x) < len(condition)
+        h = self.conv1(self.norm1(x, 0 if known else rates), 0 if known else rates)
+        if known:
+            x, h = (_for_all(values, len(condition), rates) for values in (x, h))
         h = self.norm2(h + self.cond_proj(condition, rates).to(h.dtype)[:, :, None, None], rates)
         if keys is not None and self.rate > 0:
             h = noise.dropout(h, noise.split(keys, self.salt), self.rate)
         h = self.conv2(h, rates)
         return h + (x if self.shortcut is None else self.shortcut(x, rates))
+
+
+def _for_all(values: Tensor, count: int, rates: int) -> Tensor:
+    """(B, ...) -> copies for all values, and zeros for the rates: (count, ...)."""
+    copies = (count - rates) // len(values)
+    return torch.cat([values] * copies + [torch.zeros_like(values)] * (rates // len(values)))
 
 
 class TimeEmbedding(nn.Module):
@@ -60,15 +68,17 @@ class TimeEmbedding(nn.Module):
         self.dense0 = Linear(width + 1, 4 * width)
         self.dense1 = Linear(4 * width, 4 * width)
 
-    def forward(self, gamma: Tensor, rates: bool = False) -> Tensor:
-        """(B,) -> (B, 4n); with rates (2B, 4n)."""
-        t = (gamma - self.gamma_min) / (self.gamma_max - self.gamma_min)
-        angles = (1000 * t)[:, None] * self.frequencies
+    def forward(self, gamma: Tensor, rates: int = 0) -> Tensor:
+        """(V,) -> (V + R, 4n)."""
+        # up to 1000 radians: in float32 they are off by 3e-5
+        t = (gamma.double() - self.gamma_min) / (self.gamma_max - self.gamma_min)
+        angles = ((1000 * t)[:, None] * self.frequencies % (2 * math.pi)).to(gamma.dtype)
         sines, cosines, nothing = angles.sin(), angles.cos(), torch.zeros_like(gamma)[:, None]
         features = torch.cat([sines, cosines, nothing], dim=1)
         if rates:
             speed = 1000 / (self.gamma_max - self.gamma_min) * self.frequencies
-            features = torch.cat([features, torch.cat([speed * cosines, -speed * sines, nothing], dim=1)])
+            rate = torch.cat([speed * cosines, -speed * sines, nothing], dim=1)
+            features = torch.cat([features, rate[-rates:]])
         return swish(self.dense1(swish(self.dense0(features, rates), rates), rates), rates)
 
 

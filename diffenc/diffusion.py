@@ -81,14 +81,16 @@ class Diffusion(nn.Module):
         t = low_discrepancy(torch.rand(()).item(), len(x), x) if t is None else t
         eps_0 = torch.randn_like(x) if eps_0 is None else eps_0
         eps_t = torch.randn_like(x) if eps_t is None else eps_t
-        x_0, x_1 = self._ends(x, keys)
-        return Terms(self.reconstruction(images, x_0, eps_0), self.latent(x_1), self.diffusion(x, t, eps_t, keys))
+        gamma = self.schedule(t)
+        x_0, x_1, x_t, r = self._encoded(x, gamma, keys)
+        diffusion = self.diffusion(x_t, r, gamma, eps_t, keys)
+        return Terms(self.reconstruction(images, x_0, eps_0), self.latent(x_1), diffusion)
 
-    def _ends(self, x: Tensor, keys: Tensor | None) -> tuple[Tensor, Tensor]:
-        """x_0 and x_1, encoded as one batch."""
-        gamma = torch.stack(self.schedule.ends()).repeat_interleave(len(x))
-        keys = None if keys is None else torch.cat([keys, keys])
-        return self.encode(torch.cat([x, x]), gamma, keys).chunk(2)
+    def _encoded(self, x: Tensor, gamma: Tensor, keys: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """x_0, x_1, x_t and its r, in one pass of the encoder."""
+        ends = torch.stack(self.schedule.ends()).repeat_interleave(len(x))
+        encoded, r = self.encoder.with_motion(x, torch.cat([ends, gamma]), keys)
+        return *encoded.chunk(3), r
 
     def reconstruction(self, images: Tensor, x_0: Tensor, eps_0: Tensor) -> Tensor:
         """-log p(x | z_0) with z_0 / alpha_0 = x_0 + exp(gamma_0 / 2) eps_0: (B,) nats."""
@@ -102,14 +104,14 @@ class Diffusion(nn.Module):
         kl = 0.5 * (alpha_squared(gamma_1) * x_1.square() + variance - variance.log() - 1)
         return kl.flatten(1).sum(1)
 
-    def diffusion(self, x: Tensor, t: Tensor, eps: Tensor, keys: Tensor | None = None) -> Tensor:
-        """1/2 gamma' ||eps - eps_hat + alpha sigma c||^2 at times t, (B,) nats; eps - eps_hat = alpha (v - v_hat).
+    def diffusion(
+        self, x_t: Tensor, r: Tensor | None, gamma: Tensor, eps: Tensor, keys: Tensor | None = None
+    ) -> Tensor:
+        """1/2 gamma' ||eps - eps_hat + alpha sigma c||^2 at gamma_t, (B,) nats; eps - eps_hat = alpha (v - v_hat).
 
         c = x_hat - r is what the counterterm leaves of the encoder's motion (`diffenc.encoder`).
         """
-        gamma = self.schedule(t)
         a, s = (root(gamma)[:, None, None, None] for root in (alpha, sigma))
-        x_t, r = self.encoder.with_motion(x, gamma, keys)
         z = a * x_t + s * eps
         prediction = self.denoise(z, gamma, keys)
         error = eps - prediction if self.prediction == "epsilon" else a * (a * eps - s * x_t - prediction)

@@ -2,6 +2,8 @@
 
 Each also gives r = -(dx_t / dgamma) / sigma_t^2, the x_hat with which the generative model's counterterm would
 cancel the encoder's motion exactly; the loss pays for c = x_hat - r.
+
+They take k times gamma (kB,) for the images x (B, C, H, W): the first time for all images, then the second, ...
 """
 
 import torch
@@ -15,29 +17,34 @@ def _over_pixels(gamma: Tensor) -> Tensor:
     return gamma[:, None, None, None]
 
 
+def _for_each(x: Tensor, gamma: Tensor) -> Tensor:
+    """x for each of its times: (B, C, H, W) -> (kB, C, H, W)."""
+    return torch.cat([x] * (len(gamma) // len(x)))
+
+
 class Identity(nn.Module):
     """x_t = x: VDM. There is no motion and no counterterm."""
 
     def forward(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
-        """(B, C, H, W), (B,) -> x_t (B, C, H, W)."""
-        return x
+        """(B, C, H, W), (kB,) -> x_t (kB, C, H, W)."""
+        return _for_each(x, gamma)
 
     def with_motion(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> tuple[Tensor, None]:
         """x_t, and None in place of r."""
-        return x, None
+        return self(x, gamma), None
 
 
 class NonTrainable(nn.Module):
     """x_t = alpha_t^2 x."""
 
     def forward(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
-        """(B, C, H, W), (B,) -> x_t (B, C, H, W)."""
-        return alpha_squared(_over_pixels(gamma)) * x
+        """(B, C, H, W), (kB,) -> x_t (kB, C, H, W)."""
+        return alpha_squared(_over_pixels(gamma)) * _for_each(x, gamma)
 
     def with_motion(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x_t and r = alpha_t^2 x, which here are the same."""
+        """x_t (kB, C, H, W), and r = alpha_t^2 x at the last time (B, C, H, W), which here are the same."""
         x_t = self(x, gamma)
-        return x_t, x_t
+        return x_t, x_t[-len(x) :]
 
 
 class Trainable(nn.Module):
@@ -48,21 +55,25 @@ class Trainable(nn.Module):
         self.net = net
 
     def y(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
-        """(B, C, H, W), (B,) -> y (B, C, H, W) in (-1, 1)."""
+        """(B, C, H, W), (kB,) -> y (kB, C, H, W) in (-1, 1)."""
         return torch.tanh(self.net(x, gamma, keys))
 
     def forward(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
-        """(B, C, H, W), (B,) -> x_t (B, C, H, W)."""
+        """(B, C, H, W), (kB,) -> x_t (kB, C, H, W)."""
         return self._mix(x, self.y(x, gamma, keys), gamma)
 
     def with_motion(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x_t and r = x_t - y - dy/dgamma, from one pass under one dropout mask."""
-        raw, raw_rate = self.net(x, gamma, keys, rates=True).chunk(2)
+        """x_t (kB, C, H, W), and r = x_t - y - dy/dgamma at the last time (B, C, H, W).
+
+        From one pass, and under one dropout mask for each image.
+        """
+        raw, raw_rate = self.net(x, gamma, keys, rates=len(x)).tensor_split((len(gamma),))
         y = torch.tanh(raw)
-        y_dot = raw_rate * (1 - y.square())
         x_t = self._mix(x, y, gamma)
-        return x_t, x_t - y - y_dot
+        moving = y[-len(x) :]
+        y_dot = raw_rate * (1 - moving.square())
+        return x_t, x_t[-len(x) :] - moving - y_dot
 
     def _mix(self, x: Tensor, y: Tensor, gamma: Tensor) -> Tensor:
-        gamma = _over_pixels(gamma)
+        x, gamma = _for_each(x, gamma), _over_pixels(gamma)
         return alpha_squared(gamma) * x + sigma_squared(gamma) * y

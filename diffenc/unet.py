@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from diffenc.blocks import ResidualBlock, TimeEmbedding, conv3
-from diffenc.layers import Attention, ConvTranspose2d, GroupNorm, max_pool
+from diffenc.layers import Attention, ConvTranspose2d, max_pool
+from diffenc.norm import GroupNorm
 
 
 def fourier_features(z: Tensor, levels: int) -> Tensor:
@@ -95,14 +96,14 @@ class EncoderNet(nn.Module):
         self.norm_out = GroupNorm(width, out_groups)
         self.conv_out = conv3(width, channels)
 
-    def forward(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None, rates: bool = False) -> Tensor:
-        """(B, C, H, W), (B,), dropout keys (B,) or None -> (B, C, H, W).
+    def forward(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None, rates: int = 0) -> Tensor:
+        """(B, C, H, W), (kB,), dropout keys (B,) or None -> (kB, C, H, W).
 
-        With `rates`, the derivatives by gamma come behind the values: (2B, C, H, W), under the same dropout masks.
+        gamma has k times for each image, which share a dropout mask: those of the first time for all images, those
+        of the second, ... With `rates`, B or none, the derivatives by gamma at the last time come behind the values:
+        (kB + B, C, H, W).
         """
         condition = self.time_embedding(gamma, rates)
-        if rates and keys is not None:
-            keys = torch.cat([keys, keys])
         h, skips = self.conv_in(x), []
         for stage in self.down:
             for block in stage:

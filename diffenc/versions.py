@@ -5,7 +5,7 @@ sources would retrain everything for a typo in a comment.
 """
 
 PREPARE = 1
-TRAIN = 2
+TRAIN = 3
 EVALUATE = 1
 SAMPLE = 2
 ADOPT = 1

@@ -43,6 +43,12 @@ def gaussian_model(s, encoder, prediction="v", schedule=FixedSchedule):
     return Diffusion(schedule(GAMMA_0, GAMMA_1), encoder, denoiser, 256, prediction).double()
 
 
+def diffusion_term(model, x, t, eps):
+    """The diffusion term of images that are not pixels, (B,) nats."""
+    gamma = model.schedule(t)
+    return model.diffusion(*model.encoder.with_motion(x, gamma), gamma, eps)
+
+
 def draw(s, count, seed=0):
     generator = torch.Generator().manual_seed(seed)
     x, eps = (torch.randn(count, 1, 4, 4, generator=generator, dtype=torch.float64) for _ in range(2))

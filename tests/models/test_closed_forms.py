@@ -5,7 +5,18 @@ import math
 import numpy as np
 import pytest
 import torch
-from gaussian import GAMMA_0, GAMMA_1, SLOPE, D, alpha2, draw, gaussian_model, randomised, sigma2
+from gaussian import (
+    GAMMA_0,
+    GAMMA_1,
+    SLOPE,
+    D,
+    alpha2,
+    diffusion_term,
+    draw,
+    gaussian_model,
+    randomised,
+    sigma2,
+)
 from scipy.integrate import quad
 
 from diffenc.assembly import build
@@ -26,7 +37,7 @@ def assert_mean(values, expected):
 def test_diffusion_term_of_vdm(s, prediction, schedule):
     x, t, eps = draw(s, 20_000)
     with torch.no_grad():
-        terms = gaussian_model(s, Identity(), prediction, schedule).diffusion(x, t, eps)
+        terms = diffusion_term(gaussian_model(s, Identity(), prediction, schedule), x, t, eps)
     exact = D / 2 * (math.log1p(s**2 * math.exp(-GAMMA_0)) - math.log1p(s**2 * math.exp(-GAMMA_1)))
     assert_mean(terms, exact)
 
@@ -41,7 +52,7 @@ def test_diffusion_term_of_the_non_trainable_encoder(s):
 
     x, t, eps = draw(s, 20_000)
     with torch.no_grad():
-        terms = gaussian_model(s, NonTrainable()).diffusion(x, t, eps)
+        terms = diffusion_term(gaussian_model(s, NonTrainable()), x, t, eps)
     assert_mean(terms, quad(integrand, 0, 1)[0])
 
 
