@@ -19,10 +19,15 @@ _ENCODER_PASSES = 2 + 1 + 1
 
 
 class Flops(NamedTuple):
-    """Floating-point operations an image of one forward pass of each network (`encoder`: 0 if it has no weights)."""
+    """Floating-point operations an image of one forward pass of each network.
+
+    The encoder's are 0 if it has no weights; those of its `stem`, the two convolutions before it meets gamma, are
+    among them.
+    """
 
     denoiser: int
     encoder: int
+    stem: int
 
     @property
     def forward(self) -> int:
@@ -33,19 +38,20 @@ class Flops(NamedTuple):
     def training(self) -> int:
         """A training step, an image: 3 denoiser passes and 12 encoder passes, backward passes included.
 
-        The encoder's first convolutions do not depend on gamma and are passed once less: 0.4 % of DiffEnc-8-2's
-        step, which is not taken off.
+        The stem is passed once for all of the encoder's times.
         """
-        return _WITH_BACKWARD * (self.denoiser + _ENCODER_PASSES * self.encoder)
+        return _WITH_BACKWARD * (self.denoiser + _ENCODER_PASSES * (self.encoder - self.stem) + self.stem)
 
 
 def flops(config: ModelConfig, facts: Dataset) -> Flops:
     """Floating-point operations of a model of this shape on images of that data set."""
     denoiser = _denoiser(facts.channels, config.layers, config.width, facts.side)
     if config.encoder in ("identity", "non_trainable"):
-        return Flops(denoiser, 0)
+        return Flops(denoiser, 0, 0)
     resolutions, blocks = stages(config.encoder, config.blocks, facts.side)
-    return Flops(denoiser, _encoder(facts.channels, config.encoder_width, resolutions, blocks, facts.side))
+    width = config.encoder_width
+    stem = _conv(facts.channels, width, facts.side) + _conv(width, width, facts.side)
+    return Flops(denoiser, _encoder(facts.channels, width, resolutions, blocks, facts.side), stem)
 
 
 def _denoiser(channels: int, layers: int, width: int, side: int) -> int:
