@@ -12,7 +12,7 @@ import torch
 
 from diffenc.bench import Bench
 
-SHARES = {"VDMv-8": 0.73, "DiffEnc-8-2": 0.66}  # of the convolution peak: benchmarks/cpu.md
+SHARES = {"VDMv-8": 0.74, "DiffEnc-8-2": 0.70}  # of the convolution peak: benchmarks/cpu.md
 LOST = 1 / 3
 TRIES = 3
 
