@@ -1,7 +1,9 @@
 """How fast models train on this machine, against what it can do at best (`diffenc.peak`)."""
 
+import itertools
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import nn
+from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 from diffenc import peak, precision
@@ -16,7 +19,8 @@ from diffenc.assembly import assemble, build, parameters
 from diffenc.catalog import DATASETS, Dataset
 from diffenc.feed import Feed
 from diffenc.flops import flops
-from diffenc.layers import Conv2d, ConvTranspose2d, GroupNorm, Linear
+from diffenc.layers import Conv2d, ConvTranspose2d, Linear
+from diffenc.norm import GroupNorm
 from diffenc.peak import Peak
 from diffenc.processes import Processes
 from diffenc.settings import Training
@@ -25,13 +29,14 @@ from diffenc.unet import stages
 from diffenc.ways import WAYS
 from diffenc.zoo import ModelConfig, model_config
 
-# what a kernel is for, by the first of these that its name fits
+# what a kernel is for, by the first of these that its name fits, or that of what it is part of
 KINDS = {
+    "decoder": r"_LogProb",
     "attention": r"scaled_dot|flash|fmha|softmax",
     "optimizer and EMA": r"adam|lerp",
     "convolution": r"conv|fprop|dgrad|wgrad|xmma|implicit",
     "matrix product": r"::(add)?mm|bmm|gemm|linear|cublas|cutlass",
-    "norm and swish": r"group_norm|NormWithRates|addcmul|silu|sigmoid|var_mean|welford|red_fused|per_fused",
+    "norm and swish": r"group_norm|NormWithRates|silu|sigmoid|var_mean|welford|red_fused|per_fused",
     "noise and dropout": r"bitwise|shift|clamp|arange",
     "copies and sums": r"copy|cat|add|clone|contiguous",
 }
@@ -59,13 +64,18 @@ class Bench:
 
     def measure(self, models: list[str], ways: list[str], kinds: bool = True) -> pd.DataFrame:
         """A row for each model in each way, and what share of the peak of the same run it reached."""
-        rows = [self._row(model, way, kinds) for model in models for way in ways]
+        rows, before = [], None
+        for model, way in itertools.product(models, ways):
+            of_peak = precision.dtype(WAYS[way].precision), model_config(model, self.facts).width
+            if of_peak != before:
+                self._peak(*of_peak)
+            rows.append(self._row(model, way, kinds))
+            self._peak(*of_peak)
+            before = of_peak
         return pd.DataFrame([row | self._shares(row) | self._overhead(row, rows) for row in rows])
 
     def _row(self, model: str, name: str, kinds: bool) -> dict[str, Any]:
         way, shape = WAYS[name], model_config(model, self.facts)
-        dtype = precision.dtype(way.precision)
-        self._peak(dtype, shape.width)
         _forget_peak_memory(self.device)
         training = Training(steps=1, batch=self.batch, precision=way.precision)
         net = build(model, self.facts, "fixed", training.dropout).to(self.device)
@@ -78,7 +88,7 @@ class Bench:
             taken = sorted(peak.seconds(lambda: step(batch, 1), self.device, self.steps, uncounted=1))
             memory = _peak_memory(self.device)
             found = self._kinds(step) if kinds else {}
-        self._peak(dtype, shape.width)
+        dtype = precision.dtype(way.precision)
         return {
             **{"model": model, "way": name, "batch": self.batch, "parameters": parameters(net)},
             **{"ms": 1000 * taken[0], "median_ms": 1000 * taken[len(taken) // 2], "first_s": first},
@@ -110,8 +120,9 @@ class Bench:
             if cuda:
                 torch.cuda.synchronize(self.device)
         times: dict[str, float] = defaultdict(float)
-        for event in found.key_averages():
-            kind = next((kind for kind, names in KINDS.items() if re.search(names, event.key, re.I)), "other")
+        for event in found.events():
+            names = " ".join(_lineage(event))
+            kind = next((kind for kind, pattern in KINDS.items() if re.search(pattern, names, re.I)), "other")
             times[kind] += event.self_device_time_total if cuda else event.self_cpu_time_total
         return {kind: time / sum(times.values()) for kind, time in times.items()}
 
@@ -125,6 +136,13 @@ class Bench:
             if alike and shape.encoder == "identity" and other["way"] == row["way"]:
                 return {"overhead": row["ms"] / other["ms"]}
         return {"overhead": float("nan")}
+
+
+def _lineage(event: FunctionEvent | None) -> Iterator[str]:
+    """An operation's name, and those of the operations that it is part of."""
+    while event is not None:
+        yield event.name
+        event = event.cpu_parent
 
 
 def bytes_moved(config: ModelConfig, facts: Dataset, batch: int, dtype: torch.dtype) -> int:

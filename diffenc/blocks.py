@@ -70,7 +70,7 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, gamma: Tensor, rates: int = 0) -> Tensor:
         """(V,) -> (V + R, 4n)."""
-        # up to 1000 radians: in float32 they are off by 3e-5
+        # up to 1000 radians: in float32 they would be off by another 4e-5, beside the 2e-5 of a float32 gamma
         t = (gamma.double() - self.gamma_min) / (self.gamma_max - self.gamma_min)
         angles = ((1000 * t)[:, None] * self.frequencies % (2 * math.pi)).to(gamma.dtype)
         sines, cosines, nothing = angles.sin(), angles.cos(), torch.zeros_like(gamma)[:, None]

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def scale(images: Tensor, levels: int, dtype: torch.dtype) -> Tensor:
@@ -19,7 +20,8 @@ def logits(z_rescaled: Tensor, gamma_0: Tensor, levels: int) -> Tensor:
 
 def log_prob(images: Tensor, z_rescaled: Tensor, gamma_0: Tensor, levels: int) -> Tensor:
     """log p(x | z_0) in nats: (B, C, H, W) uint8, (B, C, H, W) -> (B,)."""
-    return _LogProb.apply(images, z_rescaled, gamma_0, levels).flatten(1).sum(1)
+    differentiable = torch.is_grad_enabled() and (z_rescaled.requires_grad or gamma_0.requires_grad)
+    return _LogProb.apply(images, z_rescaled, gamma_0, levels, differentiable).flatten(1).sum(1)
 
 
 class _LogProb(torch.autograd.Function):
@@ -31,7 +33,9 @@ class _LogProb(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, z_rescaled: Tensor, gamma_0: Tensor, levels: int) -> Tensor:
+    def forward(
+        ctx: Any, images: Tensor, z_rescaled: Tensor, gamma_0: Tensor, levels: int, differentiable: bool
+    ) -> Tensor:
         away = z_rescaled[..., None] - scale(torch.arange(levels, device=images.device), levels, z_rescaled.dtype)
         own = z_rescaled - scale(images, levels, z_rescaled.dtype)
         snr = torch.exp(-gamma_0)
@@ -40,15 +44,17 @@ class _LogProb(torch.autograd.Function):
         # exp(-80) is nothing beside 1; and smaller numbers are slow
         shares = scores.sub_(best).clamp_(min=-80).exp_()
         total = shares.sum(-1)
-        mean = shares.mul_(away).sum(-1) / total
-        mean_square = shares.mul_(away).sum(-1) / total
-        ctx.save_for_backward(snr * (mean - own), 0.5 * snr * (own.square() - mean_square))
+        if differentiable:
+            mean = shares.mul_(away).sum(-1) / total
+            mean_square = shares.mul_(away).sum(-1) / total
+            ctx.save_for_backward(snr * (mean - own), 0.5 * snr * (own.square() - mean_square))
         return -0.5 * snr * own.square() - best[..., 0] - total.log()
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         by_z, by_gamma = (gradient * derivative for derivative in ctx.saved_tensors)
-        return None, by_z, by_gamma.sum(), None
+        return None, by_z, by_gamma.sum(), None, None
 
 
 def most_likely(z_rescaled: Tensor, gamma_0: Tensor, levels: int) -> Tensor:

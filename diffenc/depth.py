@@ -175,7 +175,7 @@ def _encoded(
     y_s = y_t = torch.zeros(())
     if isinstance(encoder, Trainable):
         gammas = torch.cat([gamma_s, gamma_t]).flatten().to(x.dtype)
-        y_s, y_t = encoder.y(torch.cat([x, x]), gammas).double().chunk(2)
+        y_s, y_t = encoder.y(x, gammas).double().chunk(2)
     x, variance = x.double(), sigma_squared(gamma_t)
     moved = alpha_squared(gamma_s) * variance * m * (x - y_t) + sigma_squared(gamma_s) * (y_s - y_t)
     return alpha_squared(gamma_t) * x + variance * y_t, moved

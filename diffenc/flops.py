@@ -13,7 +13,7 @@ from diffenc.zoo import ModelConfig
 
 # a backward pass costs two forward passes: the derivatives by a layer's input and by its weights
 _WITH_BACKWARD = 3
-# the encoder's passes in a training step: at t its value and its derivative by gamma, which costs as much again,
+# the encoder's passes in a bound: at t its value and its derivative by gamma, which costs as much again,
 # and at t = 0 and t = 1 its value
 _ENCODER_PASSES = 2 + 1 + 1
 
@@ -35,12 +35,14 @@ class Flops(NamedTuple):
         return self.denoiser + self.encoder
 
     @property
-    def training(self) -> int:
-        """A training step, an image: 3 denoiser passes and 12 encoder passes, backward passes included.
+    def bound(self) -> int:
+        """The negative ELBO of an image: a denoiser pass and 4 encoder passes, but one of their stem."""
+        return self.denoiser + _ENCODER_PASSES * (self.encoder - self.stem) + self.stem
 
-        The stem is passed once for all of the encoder's times.
-        """
-        return _WITH_BACKWARD * (self.denoiser + _ENCODER_PASSES * (self.encoder - self.stem) + self.stem)
+    @property
+    def training(self) -> int:
+        """A training step, an image: the bound and its backward pass."""
+        return _WITH_BACKWARD * self.bound
 
 
 def flops(config: ModelConfig, facts: Dataset) -> Flops:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 GROUPS = 32
 
@@ -17,7 +18,7 @@ class GroupNorm(nn.GroupNorm):
         self.activated = activated
 
     def forward(self, h: Tensor, rates: int = 0) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)."""
+        """(B, C, H, W) -> (B, C, H, W); with R rates (V + R, C, H, W) both."""
         wide = h.to(torch.promote_types(h.dtype, torch.float32))
         if rates:
             settings = self.num_groups, self.eps, self.activated, rates
@@ -73,6 +74,7 @@ class _NormWithRates(torch.autograd.Function):
         return torch.cat([normed, moved])
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         away, normed, moved, s, c, weight = ctx.saved_tensors
         groups, rates = ctx.groups, ctx.rates

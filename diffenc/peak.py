@@ -39,18 +39,18 @@ def seconds(work: Callable[[], object], device: torch.device, times: int = 5, un
 
 
 def held(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds a call, in the best of five rows of calls of half a second each.
+    """Seconds a call, in the best of three rows of calls of a quarter of a second each.
 
     A single call is faster for a moment than a processor stays, and on a GPU it is launched more slowly than it runs.
     """
-    once = min(seconds(work, device))
-    calls = max(1, round(0.5 / once))
+    (once,) = seconds(work, device, times=1)
+    calls = max(1, round(0.25 / once))
 
     def row() -> None:
         for _ in range(calls):
             work()
 
-    return min(seconds(row, device, uncounted=0)) / calls
+    return min(seconds(row, device, times=3, uncounted=0)) / calls
 
 
 @torch.no_grad()

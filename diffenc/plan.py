@@ -213,9 +213,8 @@ def beside(study: Study) -> dict[str, int]:
 
 
 def _evaluating(study: Study, run: Run, cost: Flops) -> int:
-    """At t the encoder's value and derivative, at both ends its value."""
     settings = study.evaluation_of(run.dataset)
-    return settings.passes * _images(study, run, settings.images) * (cost.denoiser + 4 * cost.encoder)
+    return settings.passes * _images(study, run, settings.images) * cost.bound
 
 
 def _sampling(study: Study, run: Run, cost: Flops) -> int:
@@ -228,14 +227,16 @@ def _sampling_for_fid(study: Study, run: Run, cost: Flops) -> int:
 
 def _inspecting(study: Study, run: Run, cost: Flops) -> int:
     """At each time the denoiser, and the encoder's value, its derivative and y; for spectra the latter three."""
-    passes = len(TIMES) * cost.denoiser + 3 * (len(TIMES) + len(SPECTRUM_TIMES)) * cost.encoder
+    encoder = 3 * cost.encoder - cost.stem
+    passes = len(TIMES) * cost.denoiser + (len(TIMES) + len(SPECTRUM_TIMES)) * encoder
     return _images(study, run, study.inspection.images) * passes
 
 
 def _deepening(study: Study, run: Run, cost: Flops) -> int:
     """The continuous bound, and at each depth the denoiser at t and the encoder at s and t."""
     settings = study.depth
-    passes = (1 + len(settings.depths)) * cost.denoiser + (4 + 2 * len(settings.depths)) * cost.encoder
+    once = cost.denoiser + 2 * cost.encoder - cost.stem
+    passes = cost.bound + len(settings.depths) * once
     return settings.passes * _images(study, run, settings.images) * passes
 
 

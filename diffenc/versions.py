@@ -6,10 +6,10 @@ sources would retrain everything for a typo in a comment.
 
 PREPARE = 1
 TRAIN = 3
-EVALUATE = 1
-SAMPLE = 2
+EVALUATE = 2
+SAMPLE = 3
 ADOPT = 1
-INSPECT = 1
-DEPTH = 1
-FID = 1
-SHOW = 3
+INSPECT = 2
+DEPTH = 2
+FID = 2
+SHOW = 4

@@ -154,11 +154,16 @@ def test_what_is_beside_training_by_hand():
     models, seeds = (vdm, still, moving), 3
     assert (vdm.encoder, still.encoder) == (0, 0)
     assert beside(study) == {
-        "to evaluate": seeds * 7 * 100 * sum(cost.denoiser + 4 * cost.encoder for cost in models),
+        "to evaluate": seeds * 7 * 100 * sum(cost.denoiser + 4 * cost.encoder - 3 * cost.stem for cost in models),
         "to draw samples": 16 * 250 * sum(cost.denoiser for cost in models),  # of the first seed
         "to draw samples for FID": 0,
-        "to inspect encoders": seeds * 300 * (51 * (still.denoiser + moving.denoiser) + 56 * 3 * moving.encoder),
-        "for bounds of finite depth": seeds * 4 * 50 * sum(3 * cost.denoiser + 8 * cost.encoder for cost in models),
+        "to inspect encoders": seeds
+        * 300
+        * (51 * (still.denoiser + moving.denoiser) + 56 * (3 * moving.encoder - moving.stem)),
+        "for bounds of finite depth": seeds
+        * 4
+        * 50
+        * sum(3 * cost.denoiser + 8 * cost.encoder - 5 * cost.stem for cost in models),
     }
     said = plan(study)
     assert "FLOP to inspect encoders; " in said

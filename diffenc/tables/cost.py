@@ -148,7 +148,8 @@ def _notes(frame: pd.DataFrame) -> list[str]:
         "GFLOP: 10^9 floating-point operations an image, by formula from the model's shape (a multiplication and an"
         " addition are two; convolutions, dense layers, attention). Forward: denoiser + encoder. Training: with its"
         " backward pass a forward pass counts three times; one of the denoiser, four of the encoder (at t its value"
-        " and its derivative by gamma, at t = 0 and t = 1 its value).",
+        " and its derivative by gamma, at t = 0 and t = 1 its value), of whose first two convolutions, which do not"
+        " depend on t, one.",
         "Mean ± standard error over n seeds, and all seeds' hours; peak: the most memory in one device. Hours are"
         " of all devices of a run together, over all its attempts: with starting, logging, checkpoints, and steps"
         " that an interruption made it do twice; images/s, of one device, is steps x batch over those hours. They"
