@@ -61,6 +61,8 @@ class Processes:
             try:
                 self.wait()
             except RuntimeError as lost:
+                if isinstance(error, Stopped) and self.first:
+                    return  # all had agreed, its checkpoint is written: another one has only left earlier
                 error = lost
             else:
                 dist.destroy_process_group()

@@ -19,6 +19,8 @@ from test_train import CPU, history, published, same_weights, train, wait_for, w
 from diffenc import data
 from diffenc.cli import main
 from diffenc.errors import UserError
+from diffenc.interruption import Stopped
+from diffenc.processes import Processes
 from diffenc.settings import Devices, Training
 from diffenc.study import Run, parse_study
 from diffenc.train import Trainer
@@ -149,6 +151,15 @@ def test_processes_stop_when_their_launcher_is_killed(place):
     said, _ = interrupted(arguments, out, signal.SIGKILL)  # ends when the last process closes its stderr
     assert "stopped by SIGTERM" in said
     assert json.loads((out / "progress.json").read_text())["state"] == "stopped"
+
+
+def test_a_stop_that_all_agreed_on_stays_one_if_another_process_leaves_earlier(monkeypatch):
+    def reset(self):
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection reset by peer")
+
+    monkeypatch.setattr(Processes, "wait", reset)
+    stopped = Stopped(signal.SIGTERM, 5)
+    assert not Processes(CPU, rank=0, size=2).__exit__(Stopped, stopped, None)  # so it goes on to say why
 
 
 def test_evaluation_does_not_depend_on_the_number_of_processes(place):

@@ -266,12 +266,25 @@ def test_the_history_is_in_the_checkpoint(digits, tmp_path):
     assert same_weights(out, whole)
 
 
+STUDY = {
+    "name": "kill",
+    "title": "A run that is killed",
+    "runs": [
+        {
+            "dataset": "digits",
+            "models": ["DiffEnc-2-1"],
+            "seeds": [1],
+            "training": {"steps": 60, "batch": 8, "log_every": 5, "ema": 0.9},
+        }
+    ],
+}
+
+
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_killed_at_a_random_step_and_run_again(digits, tmp_path, precision):
-    training = {"steps": 60, "batch": 8, "log_every": 5, "ema": 0.9, "precision": precision}
-    runs = [{"dataset": "digits", "models": ["DiffEnc-2-1"], "seeds": [1], "training": training}]
-    study = tmp_path / "study.yaml"
-    study.write_text(yaml.safe_dump({"name": "kill", "title": "A run that is killed", "runs": runs}))
+    study, group = tmp_path / "study.yaml", STUDY["runs"][0]
+    training = group["training"] | {"precision": precision}
+    study.write_text(yaml.safe_dump(STUDY | {"runs": [group | {"training": training}]}))
 
     def command(out):
         options = f"--study {study} --run digits/DiffEnc-2-1/fixed/seed1 --data {digits} --out {out}"
