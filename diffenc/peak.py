@@ -55,7 +55,7 @@ def held(work: Callable[[], object], device: torch.device) -> float:
 
 @torch.no_grad()
 def measure(device: torch.device, dtype: torch.dtype, batch: int, width: int, side: int) -> Peak:
-    """The peak in one precision, as far as it is held for about as long as a step takes.
+    """The peak in one precision, as far as it is held (`held`).
 
     The convolution is the largest of a denoiser of that width, 3 x 3 from 2 n to n channels, with channels side by
     side in memory and not; the product is square, of 4096 rows on a GPU and 2048 elsewhere.
