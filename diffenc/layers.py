@@ -21,6 +21,11 @@ def _of_values(bias: Tensor, batch: int, rates: int) -> Tensor:
     return torch.outer(value.to(bias.dtype), bias)
 
 
+def _apart(h: Tensor, rates: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Values that do not move, those that do, and the rates of these."""
+    return h.tensor_split((len(h) - 2 * rates, len(h) - rates))
+
+
 class Linear(nn.Linear):
     """A dense layer."""
 
@@ -58,9 +63,9 @@ def swish(h: Tensor, rates: int = 0) -> Tensor:
     """h sigmoid(h), like h."""
     if not rates:
         return F.silu(h)
-    values, moving, rate = h[:-rates], h[-2 * rates : -rates], h[-rates:]
+    still, moving, rate = _apart(h, rates)
     s = torch.sigmoid(moving)
-    return torch.cat([F.silu(values), rate * s * (1 + moving * (1 - s))])
+    return torch.cat([F.silu(still), moving * s, rate * s * (1 + moving * (1 - s))])
 
 
 def max_pool(h: Tensor, rates: int = 0) -> Tensor:
