@@ -22,7 +22,7 @@ env: .venv/.installed  ## the environment, .venv, from envs/requirements.lock
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv || \
 	  { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
 	@test -x .venv/bin/uv || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	uv pip sync --quiet --python .venv/bin/python --require-hashes envs/requirements.lock
+	uv pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes envs/requirements.lock
 	uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -1,4 +1,13 @@
-"""`python -m diffenc`, the same as the command `diffenc`."""
+"""`python -m diffenc`, the same as the command `diffenc`, by a fork of the fork server where there is one."""
+
+import os
+import sys
+
+if "DIFFENC_FORK_SERVER" in os.environ and "RANK" not in os.environ:
+    from diffenc.fork_server import run
+
+    if (status := run(sys.argv[1:])) is not None:
+        sys.exit(status)
 
 from diffenc.cli import main
 

@@ -7,8 +7,8 @@ from diffenc.blocks import GROUPS, initialise, number_blocks
 from diffenc.catalog import Dataset
 from diffenc.diffusion import Diffusion
 from diffenc.schedule import FixedSchedule, LearnedSchedule
-from diffenc.unet import Denoiser, EncoderNet, stages
-from diffenc.zoo import ModelConfig, model_config
+from diffenc.unet import Denoiser, EncoderNet
+from diffenc.zoo import ModelConfig, model_config, stages
 
 
 def assemble(
@@ -25,7 +25,7 @@ def assemble(
         config: the shape.
         channels: of the images.
         levels: K, the number of values of a pixel.
-        spread: the encoder's resolutions and blocks a resolution (`diffenc.unet.stages`).
+        spread: the encoder's resolutions and blocks a resolution (`diffenc.zoo.stages`).
         schedule: "fixed" or "learned".
         dropout: the rate in both networks.
 

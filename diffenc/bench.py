@@ -25,9 +25,8 @@ from diffenc.peak import Peak
 from diffenc.processes import Processes
 from diffenc.settings import Training
 from diffenc.step import Step
-from diffenc.unet import stages
 from diffenc.ways import WAYS
-from diffenc.zoo import ModelConfig, model_config
+from diffenc.zoo import ModelConfig, model_config, stages
 
 # what a kernel is for, by the first of these that its name fits, or that of what it is part of
 KINDS = {

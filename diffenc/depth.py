@@ -18,61 +18,23 @@ Of fewer than 4 DRAWS draws in all (images x passes) there is one bin, one w for
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import FiniteFloat
 from torch import Tensor
 
 from diffenc.diffusion import Diffusion, bits_per_dimension
 from diffenc.encoder import Identity, NonTrainable, Trainable
-from diffenc.errors import UserError
 from diffenc.evaluate import draw, mean_and_error, summarise
 from diffenc.precision import exact_float32
-from diffenc.results import Record, Term, Terms, make, read_record
+from diffenc.records.finite_depth import BEST, EQUAL, name_of
 from diffenc.schedule import alpha, alpha_squared, sigma, sigma_squared
 from diffenc.settings import Depth
 
 DRAWS = 20  # of each half in a bin of steps, on average
-EQUAL, BEST = "sigma_Q", "best"
-
-
-class Bound(Record):
-    """A bound in bits per dimension; `diffusion` is the sum of KLs, `excess` the total less the continuous one."""
-
-    total: Term
-    diffusion: Term
-    excess: Term
-
-
-class Ratio(Record):
-    """The best w of steps near t, fitted on n draws."""
-
-    t: FiniteFloat
-    w: FiniteFloat
-    n: int
-
-
-class AtDepth(Record):
-    """One T: its bounds by the choice of w (sigma_Q is w = 1), and the best w over t."""
-
-    T: int
-    bounds: dict[str, Bound]
-    ratio: list[Ratio]
-
-
-class FiniteDepth(Record):
-    """What depth.json says of a run; every bound has the continuous one's latent and reconstruction."""
-
-    images: int
-    passes: int
-    seed: int
-    continuous: Terms
-    depths: list[AtDepth]
 
 
 @torch.no_grad()
@@ -227,40 +189,3 @@ def _at_depth(
         values = {"total": ends + diffusion, "diffusion": diffusion, "excess": diffusion - continuous}
         bounds[name] = {term: mean_and_error(value) for term, value in values.items()}
     return {"T": depth, "bounds": bounds, "ratio": fitted}
-
-
-def name_of(ratio: float) -> str:
-    """What the bound of a fixed w is called."""
-    return f"w={ratio:g}"
-
-
-def read(path: Path) -> FiniteDepth:
-    """Read one depth.json.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    return read_record(FiniteDepth, path)
-
-
-def read_alike(paths: Iterable[Path]) -> list[FiniteDepth]:
-    """Read several depth.json that are to stand side by side.
-
-    Raises:
-        UserError: a file is missing or damaged, or was made with other settings than the first.
-    """
-    records = [(path, read(path)) for path in paths]
-    first, of_first = records[0]
-    for path, record in records[1:]:
-        for key, found, expected in zip(_SETTINGS, _settings(record), _settings(of_first), strict=True):
-            if found != expected:
-                raise UserError(f"{path}: {key} is {found}, in {first} it is {expected}; {make(path)}")
-    return [record for _, record in records]
-
-
-_SETTINGS = ("images", "passes", "seed", "depths", "bounds")
-
-
-def _settings(record: FiniteDepth) -> tuple[object, ...]:
-    bounds = [list(at.bounds) for at in record.depths]
-    return record.images, record.passes, record.seed, [at.T for at in record.depths], bounds

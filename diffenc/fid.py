@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, FiniteFloat
 from torch import Tensor, nn
 from torch_fidelity import KEY_METRIC_FID, FeatureExtractorInceptionV3, __version__
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
@@ -26,12 +25,10 @@ from torch_fidelity.metric_fid import fid_statistics_to_metric
 from diffenc.arrays import save_arrays
 from diffenc.errors import UserError
 from diffenc.precision import exact_float32
-from diffenc.results import Record, read_record
+from diffenc.records.fid import FEATURES, STANDARD_SHA256, Score, Scores
 from diffenc.settings import INCEPTION, NO_INCEPTION
 
 IMPLEMENTATION = f"torch-fidelity {__version__}"
-STANDARD_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-FEATURES = 2048
 BATCH = 50  # images that go through Inception together, in about 1 GB
 _REMEDY = (
     f"get {INCEPTION} from the releases of torch-fidelity on GitHub (toshas/torch-fidelity, v0.2.0) and give its"
@@ -39,32 +36,6 @@ _REMEDY = (
 )
 
 Statistics = dict[str, NDArray[np.float64]]  # mu (d,) and sigma (d, d), as torch-fidelity calls them
-
-
-class Score(Record):
-    """The distance of the first `samples` samples to all `images` images of the `reference` split."""
-
-    samples: int
-    reference: str
-    images: int
-    fid: FiniteFloat
-
-
-class Scores(Record):
-    """What fid.json says of a run."""
-
-    implementation: str
-    weights_sha256: str
-    scores: list[Score] = Field(min_length=1)
-
-
-def read(path: Path) -> Scores:
-    """Read one fid.json.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    return read_record(Scores, path)
 
 
 class Moments:

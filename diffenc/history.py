@@ -5,9 +5,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from diffenc.diffusion import Terms
 from diffenc.errors import UserError
 from diffenc.files import write_file
+from diffenc.results import TERMS
 
 Line = dict[str, Any]
 
@@ -24,7 +24,7 @@ def last_step(lines: list[Line]) -> int:
 
 def plain(line: Line, steps: int) -> str:
     """A line for people."""
-    terms = ", ".join(f"{name} {line[name]:.4f}" for name in reversed(Terms._fields))
+    terms = ", ".join(f"{name} {line[name]:.4f}" for name in TERMS[1:])
     left = timedelta(seconds=line["seconds_left"])
     speed = f"{line['images_per_s']:.0f} images/s"
     return f"step {line['step']}/{steps}: {line['total']:.4f} bpd ({terms}), {speed}, {left} left"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -192,7 +192,7 @@ def sd_interval(sd: float, n: int, level: float = 0.9) -> tuple[float, float]:
     """Chi-square interval of the standard deviation of a normal population, from that of n values: sd sqrt((n - 1) /
     chi2). With n = 3 and 90 % from 0.58 to 4.4 times what was found."""
     tail = (1 - level) / 2
-    low, high = (sd * math.sqrt((n - 1) / stats.chi2.ppf(q, n - 1)) for q in (1 - tail, tail))
+    low, high = (sd * math.sqrt((n - 1) / special.chdtri(n - 1, 1 - q)) for q in (1 - tail, tail))
     return low, high
 
 

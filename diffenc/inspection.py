@@ -4,8 +4,6 @@ Every norm is divided by sqrt(d): a root mean square over an image's dimensions,
 of an image depends on (seed, image index) alone and is the same at every time, so that models are compared paired.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,17 +15,9 @@ from diffenc.diffusion import Diffusion
 from diffenc.encoder import Identity, Trainable
 from diffenc.evaluate import draw
 from diffenc.precision import exact_float32
+from diffenc.records.inspection import SPECTRUM_TIMES, TIMES
 from diffenc.schedule import alpha, sigma, sigma_squared
 from diffenc.settings import Inspection
-
-TIMES = tuple(i / 50 for i in range(51))
-SPECTRUM_TIMES = (0.2, 0.4, 0.6, 0.8, 1.0)
-_SHAPES = {
-    **{"t": "T", "gamma": "T", "image": "N", "change": "TN", "encoding": "TN"},
-    **{"spectrum_t": "S", "frequency": "F", "modes": "F", "power_x": "F", "power_x_t": "SF", "power_change": "SF"},
-}
-_OF_A_MOTION = {"motion": "TN", "residual": "TN"}
-_OF_A_NET = {"y": "TN"}
 
 
 class _Encoded(NamedTuple):
@@ -157,34 +147,3 @@ def _band_of(height: int, width: int) -> NDArray[np.int64]:
     """The band of each Fourier mode, (H, W)."""
     vertical, horizontal = np.fft.fftfreq(height, 1 / height), np.fft.fftfreq(width, 1 / width)
     return np.rint(np.hypot(vertical[:, None], horizontal)).astype(np.int64)
-
-
-def share_left(arrays: Mapping[str, np.ndarray]) -> NDArray[np.float64]:
-    """(T,): the squared residual over the squared motion, both summed over images.
-
-    0: the counterterm cancels the motion exactly; 1: no better than no counterterm; above 1: worse.
-    """
-    residual, motion = (np.square(arrays[name], dtype=np.float64) for name in ("residual", "motion"))
-    return residual.sum(axis=-1) / motion.sum(axis=-1)
-
-
-def over_images(norms: np.ndarray) -> NDArray[np.float64]:
-    """(..., N) norms over sqrt(d) -> (...,): the root mean square over images as well."""
-    return np.sqrt(np.square(norms, dtype=np.float64).mean(axis=-1))
-
-
-def read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an inspection.npz.
-
-    Raises:
-        UserError: the file is missing or damaged, lacks an array, or their shapes do not fit together.
-    """
-    from diffenc.arrays import read_arrays  # here, not above: the figures import this module
-
-    arrays = read_arrays(path, _SHAPES)
-    with np.load(path, allow_pickle=False) as file:
-        more = {name: axes for name, axes in (_OF_A_MOTION | _OF_A_NET).items() if name in file.files}
-    if more:
-        # a motion without its residual is a damaged file's
-        arrays = read_arrays(path, _SHAPES | more | (_OF_A_MOTION if more.keys() & _OF_A_MOTION else {}))
-    return arrays

@@ -1,5 +1,6 @@
 """What may happen to a running training: a signal that asks it to stop, and a second job on the same run."""
 
+import ctypes
 import fcntl
 import os
 import signal
@@ -51,6 +52,12 @@ class StopSignal:
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self.received = signal.Signals(number)
+
+
+def die_with_parent(number: signal.Signals) -> None:
+    """Have Linux send this signal if the process that started this one dies, however that happens."""
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, number)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from diffenc.arrays import read_arrays
 from diffenc.errors import UserError
@@ -96,13 +96,13 @@ def compare_images(first: Array, second: Array) -> Paired:
         raise ValueError(f"a paired comparison needs two images or more, got shapes {first.shape} and {second.shape}")
     mean, se, n = summarise(first - second)
     alone = [summarise(totals).se for totals in (first, second)]
-    half = float(stats.t.ppf(0.975, n - 1)) * se
+    half = float(special.stdtrit(n - 1, 0.975)) * se
     return Paired(
         images=n,
         difference=mean,
         se=se,
         ci95=(mean - half, mean + half),
-        p_less=float(stats.t.cdf(mean / se, n - 1)) if se else (1 + float(np.sign(mean))) / 2,
+        p_less=float(special.stdtr(n - 1, mean / se)) if se else (1 + float(np.sign(mean))) / 2,
         first_better=float((first < second).mean()),
         correlation=float(np.corrcoef(first, second)[0, 1]) if all(alone) else math.nan,
         narrowing=math.hypot(*alone) / se if se else math.nan,

@@ -9,18 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
 from tabulate import tabulate
 
-from diffenc.assembly import assemble, parameters
 from diffenc.catalog import DATASETS
 from diffenc.errors import UserError
-from diffenc.flops import Flops, flops
-from diffenc.inspection import SPECTRUM_TIMES, TIMES
+from diffenc.flops import Flops, flops, parameters
 from diffenc.measurements import files_shown
+from diffenc.records.inspection import SPECTRUM_TIMES, TIMES
 from diffenc.results import DEPTH, EVALUATION, FID, INSPECTION, SAMPLES, read_evaluation, read_runs, run_folder
 from diffenc.study import Run, Study
-from diffenc.unet import stages
 from diffenc.zoo import MODELS, model_config
 
 if TYPE_CHECKING:
@@ -120,25 +117,22 @@ def _rows(study: Study, speed: Sustained | Measured | None) -> Iterator[dict[str
         for model, runs in models.items():
             if runs[0] not in study.training:
                 continue
-            training, cost = study.training[runs[0]], flops(study.shape(runs[0]), study.facts(dataset))
+            training, shape, facts = study.training[runs[0]], study.shape(runs[0]), study.facts(dataset)
+            cost = flops(shape, facts)
             images = training.steps * training.batch
             rate = speed.of(dataset, model, cost) if speed else Speed(math.nan, UNKNOWN)
             hours = images / rate.images_per_s / 3600
             yield {
                 **{"dataset": dataset, "model": model, "schedule": schedule, "runs": len(runs)},
-                **{"parameters": count(study, runs[0]), "steps": training.steps, "batch": training.batch},
+                **{
+                    "parameters": parameters(shape, facts, schedule),
+                    "steps": training.steps,
+                    "batch": training.batch,
+                },
                 "flop_per_run": float(cost.training * images),
                 **{"images_per_s": rate.images_per_s, "basis": rate.basis},
                 **{"hours_per_run": hours, "hours": len(runs) * hours},
             }
-
-
-def count(study: Study, run: Run) -> int:
-    """The parameters of a run's model, counted without allocating any."""
-    shape, facts = study.shape(run), study.facts(run.dataset)
-    with torch.device("meta"):
-        spread = stages(shape.encoder, shape.blocks, facts.side)
-        return parameters(assemble(shape, facts.channels, facts.levels, spread, run.schedule))
 
 
 def plan(study: Study, tflops: float | None = None, measured: Path | None = None) -> str:

@@ -3,7 +3,6 @@
 `diffenc.launch` starts them, or a person with torchrun. A single process touches nothing of torch.distributed.
 """
 
-import ctypes
 import os
 import re
 import signal
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from diffenc.errors import UserError
-from diffenc.interruption import LOST, Ended, Stopped
+from diffenc.interruption import LOST, Ended, Stopped, die_with_parent
 from diffenc.launch import is_worker
 
 Item = TypeVar("Item")
@@ -46,7 +45,7 @@ class Processes:
         if self.device.index is not None:
             torch.cuda.set_device(self.device)
         if self.size > 1:
-            _stop_with_launcher()
+            die_with_parent(signal.SIGTERM)  # the launcher
             backend = "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo"
             self._store, _, _ = next(dist.rendezvous("env://"))
             dist.init_process_group(backend, store=self._store, rank=self.rank, world_size=self.size)
@@ -147,9 +146,3 @@ class Processes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # the new name of broadcast_buffers is not in torch 2.11
             return DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
-
-
-def _stop_with_launcher() -> None:
-    """Have Linux send SIGTERM if the process that started this one dies, however that happens."""
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)

@@ -123,17 +123,3 @@ class EncoderNet(nn.Module):
 
 def _stage(before: int, after: int, blocks: int, block: dict) -> nn.ModuleList:
     return nn.ModuleList(ResidualBlock(before if i == 0 else after, after, **block) for i in range(blocks))
-
-
-def stages(kind: str, blocks: int, side: int) -> tuple[int, int]:
-    """How the encoder spreads its m blocks: (resolutions, blocks a resolution).
-
-    `unet` has one block a resolution. `unet_mult_res` stops halving at 8 x 8 or at an odd side and shares its
-    blocks over the resolutions that are left.
-    """
-    if kind == "unet_mult_res":
-        for depth in range(1, blocks):
-            below = side / 2**depth
-            if below <= 8 or below % 2 == 1:
-                return depth, blocks // depth
-    return blocks, 1

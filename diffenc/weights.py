@@ -19,8 +19,7 @@ from diffenc.errors import UserError
 from diffenc.files import write_atomically, write_file
 from diffenc.results import CONFIG, MODEL
 from diffenc.study import Run
-from diffenc.unet import stages
-from diffenc.zoo import ModelConfig
+from diffenc.zoo import ModelConfig, stages
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:

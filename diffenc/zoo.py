@@ -59,3 +59,17 @@ def model_config(name: str, facts: Dataset) -> ModelConfig:
     gamma_min = round(config.gamma_min + 2 * math.log(256 / facts.levels), 1)
     wide = facts.wide and config.layers >= _LARGE.layers
     return replace(config, gamma_min=gamma_min, width=256 if wide else config.width)
+
+
+def stages(kind: str, blocks: int, side: int) -> tuple[int, int]:
+    """How the encoder spreads its m blocks: (resolutions, blocks a resolution).
+
+    `unet` has one block a resolution. `unet_mult_res` stops halving at 8 x 8 or at an odd side and shares its
+    blocks over the resolutions that are left.
+    """
+    if kind == "unet_mult_res":
+        for depth in range(1, blocks):
+            below = side / 2**depth
+            if below <= 8 or below % 2 == 1:
+                return depth, blocks // depth
+    return blocks, 1

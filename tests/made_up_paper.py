@@ -2,10 +2,9 @@
 
 import pandas as pd
 
-from diffenc.assembly import assemble, parameters
+from diffenc.flops import parameters
 from diffenc.results import NOT_TRAINED_HERE, RUN_COLUMNS, TERMS, check_runs
 from diffenc.study import parse_study
-from diffenc.unet import stages
 
 SHARES = {"total": 1.0, "diffusion": 0.99, "latent": 0.002, "reconstruction": 0.008}
 H100 = "NVIDIA H100 80GB HBM3"
@@ -40,9 +39,4 @@ def runs(of, bpd, hours=lambda run: 2.0 + run.seed, device=lambda run: H100):
 
 def count(of, run):
     """The parameters of a run's model."""
-    import torch
-
-    shape, facts = of.shape(run), of.facts(run.dataset)
-    with torch.device("meta"):
-        spread = stages(shape.encoder, shape.blocks, facts.side)
-        return parameters(assemble(shape, facts.channels, facts.levels, spread, run.schedule))
+    return parameters(of.shape(run), of.facts(run.dataset), run.schedule)

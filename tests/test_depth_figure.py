@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from diffenc.depth import FiniteDepth
 from diffenc.errors import UserError
 from diffenc.figures import depths, style
+from diffenc.records.finite_depth import FiniteDepth
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from diffenc import assembly
 from diffenc.assembly import assemble
 from diffenc.catalog import DATASETS, Dataset
-from diffenc.flops import flops
-from diffenc.unet import stages
-from diffenc.zoo import model_config
+from diffenc.flops import flops, parameters
+from diffenc.zoo import MODELS, model_config, stages
 
 ODD = Dataset("Odd", 3, 15, 17, 1, 1, 1, "made up")
 BATCH = 2
@@ -19,12 +19,21 @@ def counted(work):
     return counter.get_total_flops() / BATCH
 
 
-def on_meta(name, facts):
+def on_meta(name, facts, schedule="fixed"):
     """The model and a batch, without memory or arithmetic."""
     config = model_config(name, facts)
     with torch.device("meta"):
-        model = assemble(config, facts.channels, facts.levels, stages(config.encoder, config.blocks, facts.side))
+        spread = stages(config.encoder, config.blocks, facts.side)
+        model = assemble(config, facts.channels, facts.levels, spread, schedule)
         return config, model, torch.zeros(BATCH, *facts.shape), torch.zeros(BATCH)
+
+
+@pytest.mark.parametrize("schedule", ["fixed", "learned"])
+@pytest.mark.parametrize("facts", [DATASETS["digits"], DATASETS["imagenet32"], ODD], ids=lambda facts: facts.title)
+@pytest.mark.parametrize("name", MODELS)
+def test_parameters_are_those_of_the_model(name, facts, schedule):
+    config, model, _, _ = on_meta(name, facts, schedule)
+    assert parameters(config, facts, schedule) == assembly.parameters(model)
 
 
 @pytest.mark.parametrize("facts", [DATASETS["digits"], DATASETS["imagenet32"], ODD], ids=lambda facts: facts.title)

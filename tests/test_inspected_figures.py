@@ -6,7 +6,8 @@ from matplotlib.colors import to_rgb
 from diffenc.arrays import at_times
 from diffenc.errors import UserError
 from diffenc.figures import inspected, pages, process, style
-from diffenc.inspection import SPECTRUM_TIMES, TIMES, bands
+from diffenc.inspection import bands
+from diffenc.records.inspection import SPECTRUM_TIMES, TIMES
 from diffenc.results import ENCODING_TIMES, HEATMAP_TIMES
 
 ORDER = ["VDMv-2", "one", "two", "nt", "four", "five", "six"]

@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
-from diffenc.depth import BEST, EQUAL, AtDepth, FiniteDepth, read_alike
 from diffenc.figures import style
+from diffenc.records.finite_depth import BEST, EQUAL, AtDepth, FiniteDepth, read_alike
 
 ABREAST = 3
 BLOCK = 4.3  # inches, of a model's two panels

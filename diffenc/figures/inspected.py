@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from diffenc.errors import UserError
 from diffenc.figures import style
-from diffenc.inspection import over_images, read, share_left
+from diffenc.records.inspection import over_images, read, share_left
 from diffenc.results import make
 
 Arrays = Mapping[str, NDArray]

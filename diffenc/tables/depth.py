@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from diffenc.depth import BEST, EQUAL, AtDepth, FiniteDepth, read_alike
+from diffenc.records.finite_depth import BEST, EQUAL, AtDepth, FiniteDepth, read_alike
 from diffenc.results import DEPTH, check_runs, run_folder
 from diffenc.statistics import summarise
 from diffenc.study import Study

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from diffenc import inspection
 from diffenc.arrays import at_times
 from diffenc.errors import UserError
-from diffenc.inspection import SPECTRUM_TIMES
+from diffenc.records import inspection
+from diffenc.records.inspection import SPECTRUM_TIMES
 from diffenc.results import INSPECTION, check_runs, make, run_folder
 from diffenc.statistics import summarise
 from diffenc.study import Run, Study

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from diffenc import fid as scores
 from diffenc.errors import UserError
-from diffenc.fid import Score, Scores
 from diffenc.published import NOT_ON_RECORD, NOTE, Published, Reference
+from diffenc.records import fid as scores
+from diffenc.records.fid import Score, Scores
 from diffenc.results import FID, make, run_folder
 from diffenc.settings import INCEPTION, NO_INCEPTION
 from diffenc.statistics import summarise

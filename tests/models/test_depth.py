@@ -12,11 +12,12 @@ from torch import nn
 
 from diffenc.assembly import build
 from diffenc.catalog import DATASETS
-from diffenc.depth import best_ratios, finite_depth, kl, posterior_error, read, read_alike, step_numbers
+from diffenc.depth import best_ratios, finite_depth, kl, posterior_error, step_numbers
 from diffenc.diffusion import Diffusion
 from diffenc.encoder import Identity, NonTrainable, Trainable
 from diffenc.errors import UserError
 from diffenc.evaluate import evaluate, summarise
+from diffenc.records.finite_depth import read, read_alike
 from diffenc.schedule import FixedSchedule, LearnedSchedule
 from diffenc.settings import Depth, Evaluation
 

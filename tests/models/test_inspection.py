@@ -4,15 +4,17 @@ import torch
 from gaussian import diffusion_term
 from torch import nn
 
-from diffenc import inspection, noise
+from diffenc import noise
 from diffenc.arrays import save_arrays
 from diffenc.assembly import build
 from diffenc.catalog import DATASETS
 from diffenc.diffusion import Diffusion
 from diffenc.encoder import NonTrainable
 from diffenc.errors import UserError
-from diffenc.inspection import SPECTRUM_TIMES, bands, inspect, over_images, read, share_left, spectrum
+from diffenc.inspection import bands, inspect, spectrum
 from diffenc.noise import Purpose
+from diffenc.records import inspection
+from diffenc.records.inspection import SPECTRUM_TIMES, over_images, read, share_left
 from diffenc.schedule import FixedSchedule
 from diffenc.settings import Inspection
 

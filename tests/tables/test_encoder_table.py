@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from diffenc import inspection, typeset
+from diffenc import typeset
 from diffenc.arrays import save_arrays
 from diffenc.errors import UserError
+from diffenc.inspection import bands
+from diffenc.records import inspection
 from diffenc.results import INSPECTION, collect, run_folder
 from diffenc.statistics import compare
 from diffenc.tables.encoder import TIMES, encoder, endpoints
@@ -20,7 +22,7 @@ def norms(run, images=5):
     rng = np.random.default_rng([run.seed, len(run.model)])
     t, spectrum_t = np.array(inspection.TIMES), np.array(inspection.SPECTRUM_TIMES)
     curve = (np.exp(8 * (t - 1)))[:, None] * rng.uniform(0.5, 1.5, images)
-    frequency, modes = inspection.bands(8, 8)
+    frequency, modes = bands(8, 8)
     arrays = {
         **{"t": t, "gamma": -13.3 + 18.3 * t, "image": rng.uniform(0.5, 0.9, images), "change": curve},
         **{

@@ -13,8 +13,8 @@ import pytest
 from diffenc import typeset
 from diffenc.catalog import DATASETS
 from diffenc.errors import UserError
-from diffenc.fid import STANDARD_SHA256
 from diffenc.published import Published
+from diffenc.records.fid import STANDARD_SHA256
 from diffenc.results import FID, collect, run_folder
 from diffenc.settings import Fid
 from diffenc.statistics import compare

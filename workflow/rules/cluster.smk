@@ -70,6 +70,7 @@ onstart:
     if workflow.is_main_process:
         name_forced_runs()
         refuse_to_train_again()
+        fork_server.start()
     if workflow.executor_plugin.name == "slurm":
         import snakemake_executor_plugin_slurm as plugin
 

@@ -5,7 +5,7 @@ import shlex
 import sys
 import time
 
-from diffenc import contents, measurements, results, settings, show, versions
+from diffenc import contents, fork_server, measurements, results, settings, show, versions
 from diffenc.errors import UserError
 from diffenc.files import write_file
 from diffenc.study import load_study
@@ -55,6 +55,9 @@ os.environ.update(
     # The interpreter that runs Snakemake has diffenc, also where its environment was not activated.
     PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]),
 )
+if not workflow.is_main_process:
+    # a job of a cluster computes in the place that it was given, not in a fork of a process elsewhere
+    os.environ.pop(fork_server.ADDRESS, None)
 
 
 def files_of(runs, name):

@@ -1,0 +1,1 @@
+"""What single measurements wrote of a run, read and checked; nothing here needs torch."""
