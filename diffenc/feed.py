@@ -55,7 +55,7 @@ class Feed:
     def __call__(self, step: int) -> Batch:
         """This process's images and noise of step `step` (from 0)."""
         indices = self.indices(step)[self.part]
-        images = self.images[indices] if torch.is_tensor(self.images) else torch.from_numpy(self.images[indices])
+        images = self.images[indices] if torch.is_tensor(self.images) else torch.from_numpy(self.images[indices.numpy()])
         shape, like = images.shape[1:], torch.empty(0, device=self.device)
         keys = noise.keys(noise.stream(self.seed, Purpose.EPS_T, step), self.positions)
         offset = noise.uniform(noise.stream(self.seed, Purpose.TIME, step))
