@@ -55,7 +55,9 @@ class Feed:
     def __call__(self, step: int) -> Batch:
         """This process's images and noise of step `step` (from 0)."""
         indices = self.indices(step)[self.part]
-        images = self.images[indices] if torch.is_tensor(self.images) else torch.from_numpy(self.images[indices.numpy()])
+        # numpy would take a tensor of one index for a number, and drop the batch's axis
+        images = self.images[indices if torch.is_tensor(self.images) else indices.numpy()]
+        images = torch.as_tensor(images)
         shape, like = images.shape[1:], torch.empty(0, device=self.device)
         keys = noise.keys(noise.stream(self.seed, Purpose.EPS_T, step), self.positions)
         offset = noise.uniform(noise.stream(self.seed, Purpose.TIME, step))

@@ -36,8 +36,8 @@ _COMPUTING = (
     "diffenc.depth",
 )
 _SHOWING = ("diffenc.statistics", "diffenc.inference", "diffenc.typeset", "diffenc.page", "diffenc.figures.style")
-# Memory in huge pages, and kept once it was had: a step of a small model waits for new pages a tenth to a fifth of its
-# time. glibc reads this when a process starts.
+# Memory in huge pages, and kept once it was had: new pages take a small model a tenth to a fifth of a training step.
+# glibc reads this when a process starts.
 _KEEP = 1 << 32
 _MEMORY = ":".join(
     f"glibc.malloc.{name}={value}"

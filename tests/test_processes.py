@@ -25,7 +25,7 @@ from diffenc.settings import Devices, Training
 from diffenc.study import Run, parse_study
 from diffenc.train import Trainer
 
-PROTOCOL = {"steps": 12, "batch": 12, "warmup": 2, "log_every": 3, "ema": 0.9}
+PROTOCOL = {"steps": 12, "batch": 12, "warmup": 2, "log_every": 3, "ema": 0.9, "precision": "float32"}
 
 
 @pytest.fixture(scope="module")
