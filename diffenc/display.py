@@ -40,7 +40,11 @@ class _Done(ProgressColumn):
 class _Bars(Progress):
     """Bars that are brought up to date before each drawing."""
 
-    display: "Display"
+    def __init__(self, display: "Display", console: Console) -> None:
+        self.display = display
+        name = TextColumn("{task.description}", table_column=Column(ratio=3, no_wrap=True, overflow="ellipsis"))
+        columns = (name, BarColumn(bar_width=None, table_column=Column(ratio=2)), _Done(), _Left())
+        super().__init__(*columns, console=console, transient=True, expand=True, refresh_per_second=REFRESHES)
 
     def get_renderables(self) -> Iterable:
         """What is drawn."""
@@ -69,7 +73,7 @@ class Display:
         """So many jobs of each rule are to be done."""
         self.counts, self.total = Counter(counts), sum(counts.values())
         if self.console.is_terminal and self.bars is None:
-            self.bars = _bars(self.console, self)
+            self.bars = _Bars(self, self.console)
             self.whole = self.bars.add_task(self.title, total=self.total, left=None)
             self.bars.start()
         else:
@@ -158,14 +162,6 @@ class _Job:
     def __init__(self, rule: str, what: str, folder: Path | None, bar: TaskID | None) -> None:
         self.rule, self.what, self.folder, self.bar = rule, what, folder, bar
         self.started, self.left = time.monotonic(), None
-
-
-def _bars(console: Console, display: Display) -> _Bars:
-    name = TextColumn("{task.description}", table_column=Column(ratio=3, no_wrap=True, overflow="ellipsis"))
-    columns = (name, BarColumn(bar_width=None, table_column=Column(ratio=2)), _Done(), _Left())
-    bars = _Bars(*columns, console=console, transient=True, expand=True, refresh_per_second=REFRESHES)
-    bars.display = display
-    return bars
 
 
 def _step(found: progress.Content, left: float | None) -> float:

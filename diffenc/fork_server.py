@@ -104,7 +104,8 @@ def _follow(connection: socket.socket, arguments: list[str]) -> int:
 
 
 def _die_of(number: int) -> NoReturn:
-    signal.signal(number, signal.SIG_DFL)
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     sys.exit(128 + number)  # a signal that does not kill
 
@@ -175,7 +176,9 @@ class Server:
             self.selector.register(source, selectors.EVENT_READ)
         print("ready", flush=True)
         while self.starter or self.children:
-            for source in [key.fileobj for key, _ in self.selector.select()]:
+            sources = [key.fileobj for key, _ in self.selector.select()]
+            # new requests last: what was killed is gone when the next one starts
+            for source in sorted(sources, key=lambda source: source is self.listener):
                 if source is self.listener:
                     connection, _ = self.listener.accept()
                     # who asks may be gone before it said what

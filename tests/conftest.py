@@ -6,10 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from diffenc import fork_server
+
 # one thread, as the pipeline's jobs have: results of other numbers of threads differ in the last bit
 torch.set_num_threads(1)
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_configure(config):
+    """Commands of their own, and Snakemake's jobs, are forks of one server for the session, as in the pipeline."""
+    if not hasattr(config, "workerinput"):
+        fork_server.start()
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,8 @@ def digits(tmp_path_factory):
 
 
 def train(digits, out, model="VDMv-2", seed=1, checkpoint_steps=None, schedule="fixed", again=False, **protocol):
-    training = Training(**{"steps": 6, "batch": 8, "warmup": 2, "log_every": 2, "ema": 0.9} | protocol)
+    usual = {"steps": 6, "batch": 8, "warmup": 2, "log_every": 2, "ema": 0.9, "precision": "float32"}
+    training = Training(**usual | protocol)
     trainer = Trainer(Run("digits", model, schedule, seed), training, "test", digits, out, CPU)
     trainer.run(checkpoint_steps, 600, again)
     return out
@@ -274,7 +275,7 @@ STUDY = {
             "dataset": "digits",
             "models": ["DiffEnc-2-1"],
             "seeds": [1],
-            "training": {"steps": 60, "batch": 8, "log_every": 5, "ema": 0.9},
+            "training": {"steps": 60, "batch": 8, "log_every": 5, "ema": 0.9, "precision": "float32"},
         }
     ],
 }

@@ -145,10 +145,10 @@ class Cluster:
             raise RuntimeError(f"{' '.join(command)}: {ended.stderr}")
         return ended.stdout
 
-    def queue(self, states: str = "all") -> dict[str, tuple[str, str]]:
-        """{job: (state, comment)}; Snakemake's comment names the rule and the wildcards."""
-        lines = self.run("squeue", "--noheader", f"--states={states}", "--format=%i|%T|%k").splitlines()
-        return {job: (state, comment) for job, state, comment in (line.split("|", 2) for line in lines)}
+    def queue(self, states: str = "all") -> dict[str, tuple[str, str, str]]:
+        """{job: (state, folder, comment)}; Snakemake's comment names the rule and the wildcards."""
+        lines = self.run("squeue", "--noheader", f"--states={states}", "--format=%i|%T|%Z|%k").splitlines()
+        return {job: tuple(rest) for job, *rest in (line.split("|", 3) for line in lines)}
 
     def restart_nodes(self) -> None:
         """Kill every node's slurmd and start it again; their jobs do not notice."""

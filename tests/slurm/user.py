@@ -47,7 +47,9 @@ class Running:
 
     def __init__(self, folder, *arguments):
         self.folder, self.log = folder, (folder / "snakemake.log").open("w+")
-        command = [sys.executable, "-m", "snakemake", *arguments]
+        # SLURM is asked more often than on a real cluster: it has nobody else to answer
+        often = ("--slurm-init-seconds-before-status-checks", "3")
+        command = [sys.executable, "-m", "snakemake", *arguments, *often]
         self.process = subprocess.Popen(
             command, cwd=folder, stdout=self.log, stderr=subprocess.STDOUT, preexec_fn=_interruptible
         )
@@ -111,8 +113,9 @@ def trained_twice(attempts, at_most_after_kill=0):
     return twice
 
 
-def job_of(cluster, run, states="RUNNING", rule="train"):
-    """The SLURM job of that rule for a run, if it is in one of these states."""
+def job_of(cluster, checkout, run, states="RUNNING", rule="train"):
+    """The SLURM job of that rule for a checkout's run, if it is in one of these states."""
     comment = f"rule_{rule}_wildcards_" + "_".join(run).replace("seed", "")
-    jobs = [job for job, (state, said) in cluster.queue(states).items() if said == comment]
+    wanted = (str(checkout), comment)
+    jobs = [job for job, (_, *found) in cluster.queue(states).items() if tuple(found) == wanted]
     return jobs[-1] if jobs else None
