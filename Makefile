@@ -34,7 +34,7 @@ demo: env  ## the whole chain on scikit-learn's digits, report included; about e
 test: env fashion-mnist chromium test-only  ## all tests, but for those that need a cluster
 
 test-only: env
-	python -m pytest --numprocesses 2 --dist loadfile --ignore tests/slurm
+	python -m pytest --numprocesses 2 --dist loadgroup --ignore tests/slurm
 
 guard: env  ## whether a training step is as fast as it was, for this machine
 	python benchmarks/guard.py

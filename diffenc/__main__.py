@@ -3,7 +3,7 @@
 import os
 import sys
 
-if "DIFFENC_FORK_SERVER" in os.environ and "RANK" not in os.environ:
+if "DIFFENC_FORK_SERVER" in os.environ:
     from diffenc.fork_server import run
 
     if (status := run(sys.argv[1:])) is not None:

@@ -73,6 +73,8 @@ def run(arguments: list[str]) -> int | None:
 
 def _follow(connection: socket.socket, arguments: list[str]) -> int:
     """Be the fork to whoever started this process: signals go there, its end is ours."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # one of several processes: it ends with their launcher
+        die_with_parent(signal.SIGTERM)
     child, early = 0, []
 
     def pass_on(number: int, _: Any) -> None:

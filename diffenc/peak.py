@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+HELD = 0.25
+
 
 class Peak(NamedTuple):
     """The most that was seen: floating-point operations a second, and bytes a second read and written by a copy."""
@@ -39,12 +41,12 @@ def seconds(work: Callable[[], object], device: torch.device, times: int = 5, un
 
 
 def held(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds a call, in the best of three rows of calls of a quarter of a second each.
+    """Seconds a call, in the best of three rows of calls, HELD seconds each.
 
     A single call is faster for a moment than a processor stays, and on a GPU it is launched more slowly than it runs.
     """
     (once,) = seconds(work, device, times=1)
-    calls = max(1, round(0.25 / once))
+    calls = max(1, round(HELD / once))
 
     def row() -> None:
         for _ in range(calls):

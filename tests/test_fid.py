@@ -14,15 +14,14 @@ import torch_fidelity
 from diffenc.errors import UserError
 from diffenc.fid import (
     IMPLEMENTATION,
-    STANDARD_SHA256,
     Extractor,
     Moments,
     download,
     fid,
     frechet_distance,
     load_extractor,
-    read,
 )
+from diffenc.records.fid import STANDARD_SHA256, read
 from diffenc.settings import INCEPTION
 
 CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_train import CPU, history, published, same_weights, train, wait_for, weights
 
-from diffenc import data
+from diffenc import data, fork_server
 from diffenc.cli import main
 from diffenc.errors import UserError
 from diffenc.interruption import Stopped
@@ -59,7 +59,9 @@ def done(arguments):
 
 def interrupted(arguments, out, how, worker=None):
     """Start, send `how` to the launcher or to a worker after the first checkpoint: what it said, its status."""
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # no forks: the workers are to be found as the launcher's children
+    alone = {name: value for name, value in os.environ.items() if name != fork_server.ADDRESS}
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=alone)
     wait_for(out, process)
     os.kill(process.pid if worker is None else workers(process)[worker], how)
     _, said = process.communicate(timeout=60)

@@ -141,6 +141,7 @@ def real_size(tmp_path):
     shutil.rmtree(tmp_path)
 
 
+@pytest.mark.long
 def test_real_size_in_less_than_a_gigabyte(real_size):
     folder, pixels = real_size
     # The peak of this process alone: ru_maxrss of a child counts what its parent used before it.

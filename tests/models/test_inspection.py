@@ -27,7 +27,7 @@ def few_times():
     """All of them would take long."""
     assert {*TIMES, *SPECTRUM_TIMES} <= {*inspection.TIMES}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inspection, "TIMES", TIMES)
+        patch.setattr("diffenc.inspection.TIMES", TIMES)
         yield
 
 

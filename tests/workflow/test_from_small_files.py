@@ -156,7 +156,7 @@ def test_tables_are_those_of_the_full_results(trained, clone, regenerated, tmp_p
     shutil.copytree(work / "runs", full_results / FOLDER / "runs", dirs_exist_ok=True)
     ended = snakemake(full_results, "tables", "--cores", "2", "--show-failed-logs", FILE, f"--forcerun={model}")
     assert ended.returncode == 0, ended.stdout
-    assert ended.stdout.count("rule train:") == ended.stdout.count("rule evaluate:") == 1
+    assert ended.stdout.count("] train ") == ended.stdout.count("] evaluate ") == 1
     full, small = (pd.read_csv(folder / FOLDER / "tables/digits/runs.csv") for folder in (full_results, clone))
     costs = list(Cost.model_fields)
     assert full["attempts"].tolist() != small["attempts"].tolist()
