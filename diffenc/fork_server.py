@@ -182,12 +182,8 @@ class Server:
             # new requests last: what was killed is gone when the next one starts
             for source in sorted(sources, key=lambda source: source is self.listener):
                 if source is self.listener:
-                    connection, _ = self.listener.accept()
-                    # who asks may be gone before it said what
-                    with contextlib.suppress(OSError, ValueError, EOFError):
-                        arguments = self._fork(connection)
-                        if arguments is not None:
-                            return arguments
+                    if self.starter and (arguments := self._answer()) is not None:
+                        return arguments
                 elif source is self.starter:
                     self._close()
                 elif source is ended:
@@ -206,9 +202,14 @@ class Server:
         os.unlink(self.address)
         os.rmdir(os.path.dirname(self.address))
 
-    def _fork(self, connection: socket.socket) -> list[str] | None:
-        """None in the server; in the fork, its arguments."""
-        request, files = _receive(connection)
+    def _answer(self) -> list[str] | None:
+        """Fork for the next who asks: None in the server, in the fork its arguments."""
+        connection, _ = self.listener.accept()
+        try:
+            request, files = _receive(connection)
+        except (OSError, ValueError):  # gone before it said what, or only looking whether there is a server
+            connection.close()
+            return None
         for name in _imported(request["arguments"]):
             importlib.import_module(name)
         gc.freeze()  # what forks share is not touched by their collector
@@ -218,7 +219,8 @@ class Server:
                 os.close(file)
             self.children[child] = connection
             self.selector.register(connection, selectors.EVENT_READ)
-            connection.sendall(f"{child}\n".encode())
+            with contextlib.suppress(OSError):  # killed meanwhile, which is the next that is heard of it
+                connection.sendall(f"{child}\n".encode())
             return None
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -253,12 +255,14 @@ class Server:
 def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """A request, and the files that its fork is to have as 0, 1 and 2."""
     length, files, _, _ = socket.recv_fds(connection, _LENGTH.size, 3)
+    if len(length) < _LENGTH.size:
+        raise ValueError("no request")
     left, parts = _LENGTH.unpack(length)[0], []
     while left:
         parts.append(connection.recv(left))
         left -= len(parts[-1])
         if not parts[-1]:
-            raise EOFError
+            raise ValueError("half a request")
     return json.loads(b"".join(parts)), files
 
 

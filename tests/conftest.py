@@ -20,6 +20,7 @@ def pytest_configure(config):
         fork_server.start()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items):
     """A file's tests run in one process, and so do those of all files that look at the one small study (`made`)."""
     of_the_study = {item.path for item in items if "made" in item.fixturenames}

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -111,6 +112,16 @@ def test_without_its_server_a_job_ends_with_one_line(server, tmp_path, digits):
     assert asked.communicate()[1] == "diffenc: error: the fork server is gone, and this job with it; run again\n"
     assert asked.returncode == 1
     until(lambda: not Path(f"/proc/{fork}").exists())
+
+
+def test_who_only_looks_or_is_gone_at_once_disturbs_nothing(server):
+    address = os.environ[fork_server.ADDRESS].rpartition(":")[0]
+    assert fork_server.start() is None  # there is one
+    for said in (b"", b"\0\0", b"\0\0\0\x09{}"):
+        with socket.socket(socket.AF_UNIX) as one:
+            one.connect(address)
+            one.sendall(said)
+    assert fork_server.run(["--help"]) == 0
 
 
 def test_it_ends_with_its_starter_and_leaves_nothing(server):
