@@ -22,9 +22,10 @@ def server(monkeypatch):
     monkeypatch.delenv(fork_server.ADDRESS, raising=False)
     process = fork_server.start()
     yield process
-    if process.poll() is None:
-        process.stdin.close()
-        process.wait()
+    for pid in children(process) if process.poll() is None else ():
+        os.kill(pid, signal.SIGKILL)
+    process.stdin.close()
+    process.wait(20)
 
 
 def children(process):
@@ -75,11 +76,11 @@ def test_a_fork_has_the_askers_folder_environment_mask_and_files(server, tmp_pat
 
 def test_it_is_a_fork_that_works(server, tmp_path, digits):
     asked = long_training(tmp_path, digits)
-    (fork,) = until(lambda: children(server))
     until((tmp_path / "run/progress.json").exists)
+    (fork,) = children(server)
     assert f'"process": {fork}' in (tmp_path / "run/progress.json").read_text()
     asked.send_signal(signal.SIGTERM)
-    assert "diffenc: stopped by SIGTERM after step" in asked.communicate()[1]
+    assert "diffenc: stopped by SIGTERM after step" in asked.communicate(timeout=20)[1]
     assert asked.returncode == 128 + signal.SIGTERM
     assert not children(server)
 
@@ -99,17 +100,18 @@ def test_who_asks_and_is_killed_takes_the_fork_along(server, tmp_path, digits):
 
 def test_a_fork_that_is_killed_is_a_death_of_who_asked(server, tmp_path, digits):
     asked = long_training(tmp_path, digits)
-    (fork,) = until(lambda: children(server))
     until((tmp_path / "run/progress.json").exists)
+    (fork,) = children(server)
     os.kill(fork, signal.SIGKILL)
     assert asked.wait(20) == -signal.SIGKILL
 
 
 def test_without_its_server_a_job_ends_with_one_line(server, tmp_path, digits):
     asked = long_training(tmp_path, digits)
-    (fork,) = until(lambda: children(server))
+    until((tmp_path / "run/progress.json").exists)
+    (fork,) = children(server)
     server.kill()
-    assert asked.communicate()[1] == "diffenc: error: the fork server is gone, and this job with it; run again\n"
+    assert asked.communicate(timeout=20)[1] == "diffenc: error: the fork server is gone, and this job with it; run again\n"
     assert asked.returncode == 1
     until(lambda: not Path(f"/proc/{fork}").exists())
 
