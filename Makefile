@@ -8,7 +8,7 @@ FASHION_MNIST_CACHE := .cache/fashion-mnist
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-only guard test-slurm slurm chromium lint lock clean fashion-mnist
+.PHONY: help env demo test test-only test-long guard test-slurm slurm chromium lint lock clean fashion-mnist
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s'|'
@@ -24,17 +24,21 @@ env: .venv/.installed  ## the environment, .venv, from envs/requirements.lock
 	@test -x .venv/bin/uv || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	uv pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes envs/requirements.lock
 	uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@.venv/bin/python -m compileall -q diffenc  # jobs start in half the time
 	@touch $@
 
-demo: env  ## the whole chain on scikit-learn's digits, report included; about eight minutes on two cores
+demo: env  ## the whole chain on scikit-learn's digits, report included; about three minutes on two cores
 	snakemake --cores all --show-failed-logs all report
 	@cat results/demo/tables/digits/components.md
-	@echo "tables: results/demo/tables/digits, figures: results/demo/figures, report: results/demo/report.zip"
+	@echo "tables: results/demo/tables/digits, figures: results/demo/figures, page: results/demo/index.html"
 
 test: env fashion-mnist chromium test-only  ## all tests, but for those that need a cluster
 
 test-only: env
-	python -m pytest --numprocesses 2 --dist loadgroup --ignore tests/slurm
+	python -m pytest --numprocesses 2 --dist loadfile --ignore tests/slurm
+
+test-long: env fashion-mnist  ## the tests that take minutes each, by hand before a release (docs/testing.md)
+	python -m pytest -m long --ignore tests/slurm
 
 guard: env  ## whether a training step is as fast as it was, for this machine
 	python benchmarks/guard.py

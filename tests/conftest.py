@@ -20,15 +20,6 @@ def pytest_configure(config):
         fork_server.start()
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items):
-    """A file's tests run in one process, and so do those of all files that look at the one small study (`made`)."""
-    of_the_study = {item.path for item in items if "made" in item.fixturenames}
-    for item in items:
-        group = "made" if item.path in of_the_study else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def fashion_mnist_files():
     """The original IDX files, as Debian's package ships them; `make test` fetches it."""

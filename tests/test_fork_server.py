@@ -111,7 +111,8 @@ def test_without_its_server_a_job_ends_with_one_line(server, tmp_path, digits):
     until((tmp_path / "run/progress.json").exists)
     (fork,) = children(server)
     server.kill()
-    assert asked.communicate(timeout=20)[1] == "diffenc: error: the fork server is gone, and this job with it; run again\n"
+    _, said = asked.communicate(timeout=20)
+    assert said == "diffenc: error: the fork server is gone, and this job with it; run again\n"
     assert asked.returncode == 1
     until(lambda: not Path(f"/proc/{fork}").exists())
 

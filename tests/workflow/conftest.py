@@ -12,6 +12,7 @@ def made(tmp_path_factory):
     folder = pipeline.check_out(tmp_path_factory.mktemp("made") / "clone")
     ended = pipeline.snakemake(folder, "--cores", "2", "--show-failed-logs", pipeline.SMALL, "all", "report")
     assert ended.returncode == 0, ended.stdout
+    (folder / "said").write_text(ended.stdout)
     return folder
 
 

@@ -4,6 +4,8 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 import zipfile
 
@@ -101,6 +103,52 @@ def test_arrays_of_the_runs(made):
         assert (made / place(run) / "samples.npz").exists() == first
         assert (made / place(run) / "encodings.npz").exists() == (first and run[1] != "VDMv-2")
     assert np.load(made / place(RUNS[0]) / "samples.npz")["samples"].shape == (4, 1, 8, 8)
+
+
+def test_a_line_for_each_job_and_where_the_page_is(made):
+    first, *lines = (made / "said").read_text().splitlines()
+    assert first.startswith("small: 37 jobs, 1 prepare, 6 train, ")
+    jobs = [line for line in lines if re.match(r"\[ ?\d+/37\] ", line)]
+    assert len(jobs) == 37
+    assert len(lines) < len(jobs) + 5
+    assert max(map(len, lines)) < 120
+    assert any(
+        re.match(r"\[.*\] train digits/VDMv-2/fixed/seed1 \d:\d\d, \d\.\d+ bpd in training", line) for line in jobs
+    )
+    assert f"page: {RESULTS}/index.html" in lines
+
+
+NEEDS_NO_TORCH = """
+import sys
+from diffenc.cli import main
+commands = [line.split() for line in sys.stdin.read().splitlines()]
+for command in commands:
+    main(command)
+    print(command[0], *sorted({"torch", "scipy.stats", "sklearn", "matplotlib"} & sys.modules.keys()), flush=True)
+"""
+
+
+def test_what_shows_results_imports_no_torch(copy):
+    """Tables no matplotlib either, and nothing scipy.stats or scikit-learn."""
+    table = "table {} --study small.yaml --dataset digits --out new/{}"
+    figure = "figure {} --study small.yaml --of {} --out new/figure"
+    commands = ["plan small.yaml", "status small.yaml", "collect --study small.yaml --out new/runs.csv"]
+    commands += ["compare --study small.yaml --runs new/runs.csv --out new/tests.csv"]
+    commands += [table.format(name, name) for name in (*TABLES, "power", "paired", "cost", "endpoints")]
+    commands += [figure.format(name, "digits/fixed") for name in ("samples", "curves", "loss_per_t")]
+    commands += [
+        figure.format("heatmaps", f"{RUNS[2][0]}/{RUNS[2][1]}/fixed/seed1"),
+        "page --study small.yaml --out new/page.html",
+    ]
+    ended = subprocess.run(
+        [sys.executable, "-c", NEEDS_NO_TORCH], input="\n".join(commands), cwd=copy, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    loaded = [
+        line.split() for line in ended.stdout.splitlines() if line.split()[0] in {c.split()[0] for c in commands}
+    ]
+    for command, *modules in loaded:
+        assert modules == (["matplotlib"] if command in ("figure", "page") else []), command
 
 
 def test_running_again_does_nothing(made):
