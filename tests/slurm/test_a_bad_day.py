@@ -7,6 +7,7 @@ where the one before ended.
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,10 +30,10 @@ STUDY = {
     "name": "day",
     "title": "A study on a bad day",
     "runs": [
-        {"dataset": "digits", "models": ["VDMv-2"], "seeds": [1, 2, 3], "training": TRAINING | {"steps": 600}},
-        {"dataset": "digits", "models": ["DiffEnc-2-nt"], "seeds": [1], "training": TRAINING | {"steps": 4000}},
+        {"dataset": "digits", "models": ["VDMv-2"], "seeds": [1, 2, 3], "training": TRAINING | {"steps": 1000}},
+        {"dataset": "digits", "models": ["DiffEnc-2-nt"], "seeds": [1], "training": TRAINING | {"steps": 6000}},
         {
-            **{"dataset": "digits", "models": ["DiffEnc-2-1"], "seeds": [1], "training": TRAINING | {"steps": 150}},
+            **{"dataset": "digits", "models": ["DiffEnc-2-1"], "seeds": [1], "training": TRAINING | {"steps": 300}},
             **{"gpus": 2, "nodes": 2},
         },
     ],
@@ -81,23 +82,20 @@ def attempts(checkout, run):
 
 def test_snakemake_sees_to_it_by_itself(cluster, checkout, here):
     """Until it is killed: its jobs go on without it."""
-    with running(checkout, *ON_CLUSTER) as main:
-        for run in RUNS:
+    first = [*SEEDS, LONG]  # each on one of the four GPUs
+    targets = [f"{place(run)}/evaluation.json" for run in first]
+    with running(checkout, *targets, *ON_CLUSTER[2:]) as main:
+        for run in first:
             until(lambda run=run: progress(checkout, place(run)).get("step", 0) > 20, 240)
-        job = cluster.run("scontrol", "show", "job", job_of(cluster, checkout, ON_TWO_NODES))
-        assert "NumNodes=2" in job
-        assert "NodeList=n[1-2]" in job
-        assert "gres/gpu=2" in job
-        cluster.restart_nodes()
-        jobs = [job_of(cluster, checkout, run) for run in RUNS]
+        jobs = [job_of(cluster, checkout, run) for run in first]
         assert None not in jobs, main.said()
         cluster.run("scontrol", "requeue", jobs[0])
         os.kill(attempts(checkout, SEEDS[1])[-1]["process"], signal.SIGKILL)
         cluster.run("scancel", jobs[2])
-        cluster.run("scancel", jobs[4])
         # with the profile's warning five minutes before the end, this one comes within the next minute
         cluster.run("scontrol", "update", f"JobId={jobs[3]}", "TimeLimit=6")
-        until(lambda: all(len(attempts(checkout, run)) > 1 for run in RUNS), 400)
+        cluster.restart_nodes()
+        until(lambda: all(len(attempts(checkout, run)) > 1 for run in first), 400)
         main.process.kill()
         main.process.wait()
 
@@ -114,14 +112,20 @@ def test_ctrl_c_after_it_was_killed(cluster, checkout):
     assert attempts(checkout, LONG)[-1]["ended"] == "SIGTERM"
 
 
-def test_a_node_fails_and_all_is_done(cluster, checkout):
+def test_two_nodes_and_one_that_fails_and_all_is_done(cluster, checkout):
     before = len(attempts(checkout, LONG))
     with running(checkout, *ON_CLUSTER) as main:
+        until(lambda: progress(checkout, place(ON_TWO_NODES)).get("step", 0) > 20, 240)
+        both = job_of(cluster, checkout, ON_TWO_NODES)
+        said = cluster.run("scontrol", "show", "job", both)
+        assert "NumNodes=2" in said
+        assert "NodeList=n[1-2]" in said
+        assert "gres/gpu=2" in said
+        cluster.run("scancel", both)
         job = until(lambda: job_of(cluster, checkout, LONG), 240)
         until(lambda: len(attempts(checkout, LONG)) > before, 240)
         node = cluster.run("squeue", "--noheader", f"--jobs={job}", "--format=%N").strip()
         cluster.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
-        until(lambda: job_of(cluster, checkout, LONG, "PENDING") or job_of(cluster, checkout, LONG, "RUNNING"))
         until(lambda: len(attempts(checkout, LONG)) > before + 1, 240)
         # it may have come back by itself
         cluster.run("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
@@ -131,12 +135,12 @@ def test_a_node_fails_and_all_is_done(cluster, checkout):
 
 def test_no_step_was_lost_but_by_kills(checkout):
     ended = [[attempt["ended"] for attempt in attempts(checkout, run)] for run in RUNS]
-    assert ended[0][0] == ended[2][0] == ended[4][0] == "SIGTERM"
+    assert ended[0][0] == ended[2][0] == "SIGTERM"
     assert ended[1][0] is None  # killed
-    assert ended[3][0] == "SIGUSR1"
+    assert "SIGUSR1" in ended[3]
+    assert "SIGTERM" in ended[4]
     for run in RUNS:
         trained_twice(attempts(checkout, run), EVERY)
-    assert trained_twice(attempts(checkout, ON_TWO_NODES)) == 0
     assert {attempt["processes"] for attempt in attempts(checkout, ON_TWO_NODES)} == {2}
 
 
@@ -172,13 +176,14 @@ def test_each_training_is_one_job_with_its_gpus(cluster):
         "--format=Start,End,AllocTRES,Comment,State,JobName",
     ).splitlines()
     jobs = [line.split("|") for line in lines]
-    jobs = [job for job in jobs if job[5].startswith("day.") and job[0] not in ("None", "Unknown")]
+    jobs = [job for job in jobs if job[5].startswith("day.") and "gres/gpu=" in job[2]]
     trained = [job for job in jobs if job[3].startswith("rule_train_")]
     assert len({job[3] for job in trained}) == len(RUNS)
     for job in jobs:
         assert f"gres/gpu={2 if 'DiffEnc-2-1' in job[3] and 'encode' not in job[3] else 1}" in job[2], job
     # sacct's seconds: a job that starts in the second in which another ended comes after it
-    times = [(*(datetime.fromisoformat(moment) for moment in job[:2]), int(job[2][-1])) for job in jobs]
+    gpus = [int(re.search(r"gres/gpu=(\d)", job[2])[1]) for job in jobs]
+    times = [(*map(datetime.fromisoformat, job[:2]), of) for job, of in zip(jobs, gpus, strict=True)]
     assert 1 < at_a_time(times) <= GPUS
 
 

@@ -9,7 +9,15 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 # what Snakemake says beside its events, and nobody needs to know
 NOISE = (
-    ("Using shell", "Select jobs", "Execute ", "Assuming unrestricted", "Building DAG", "Conda environments", "host:"),
+    (
+        "Using shell",
+        "Select jobs",
+        "Execute ",
+        "Assuming unrestricted",
+        "Building DAG",
+        "Conda environments",
+        "host:",
+    ),
     ("Complete log", "Provided ", "Rules claiming", "Number of jobs", "Config file"),
 )
 
@@ -41,7 +49,11 @@ class ForPeople(logging.Handler):
     def start(self, record):
         wildcards = dict(record.wildcards)
         order = ("table", "figure", "dataset", "model", "schedule", "seed", "first")
-        known = [f"seed{wildcards[name]}" if name == "seed" else str(wildcards[name]) for name in order if name in wildcards]
+        known = [
+            f"seed{wildcards[name]}" if name == "seed" else str(wildcards[name])
+            for name in order
+            if name in wildcards
+        ]
         folder = Path(record.output[0]).parent if record.rule_name == "train" else None
         self.display.start(record.jobid, record.rule_name, "/".join(known), folder)
 
