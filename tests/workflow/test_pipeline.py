@@ -124,7 +124,7 @@ from diffenc.cli import main
 commands = [line.split() for line in sys.stdin.read().splitlines()]
 for command in commands:
     main(command)
-    print("LOADED", command[0], *sorted({"torch", "scipy.stats", "sklearn", "matplotlib"} & sys.modules.keys()), flush=True)
+    print("LOADED", command[0], *sorted({"torch", "scipy.stats", "sklearn", "matplotlib"} & sys.modules.keys()))
 """
 
 
