@@ -85,7 +85,7 @@ class Display:
         if self.bars:
             bar = self.bars.add_task(f"{rule} {what}", total=None, left=None)
             self._keep_the_whole_last()
-        self.running[job] = _Job(rule, what, folder, bar)
+        self.running[job] = _Job(rule, f"{rule} {what}".strip(), folder, bar)
 
     def end(self, job: int) -> None:
         """A job succeeded."""
@@ -97,7 +97,7 @@ class Display:
         took = time.monotonic() - one.started
         self.seconds[one.rule].append(took)
         number = f"{self.done:{len(str(self.total))}}/{self.total}"
-        self.say(f"[{number}] {one.rule} {one.what} {for_people(took)}{_result(one)}", "green")
+        self.say(f"[{number}] {one.name} {for_people(took)}{_result(one)}", "green")
 
     def fail(self, job: int, message: str) -> None:
         """A job failed; it may be tried again."""
@@ -159,8 +159,8 @@ class Display:
 
 
 class _Job:
-    def __init__(self, rule: str, what: str, folder: Path | None, bar: TaskID | None) -> None:
-        self.rule, self.what, self.folder, self.bar = rule, what, folder, bar
+    def __init__(self, rule: str, name: str, folder: Path | None, bar: TaskID | None) -> None:
+        self.rule, self.name, self.folder, self.bar = rule, name, folder, bar
         self.started, self.left = time.monotonic(), None
 
 

@@ -9,16 +9,8 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 # what Snakemake says beside its events, and nobody needs to know
 NOISE = (
-    (
-        "Using shell",
-        "Select jobs",
-        "Execute ",
-        "Assuming unrestricted",
-        "Building DAG",
-        "Conda environments",
-        "host:",
-    ),
-    ("Complete log", "Provided ", "Rules claiming", "Number of jobs", "Config file"),
+    *("Building DAG", "Using shell", "Provided ", "Rules claiming", "Conda environments", "host:", "Config file"),
+    *("Assuming unrestricted", "Number of jobs", "Select jobs", "Execute ", "Complete log"),
 )
 
 
@@ -43,7 +35,7 @@ class ForPeople(logging.Handler):
             self.shown[event](record)
         elif record.levelno >= logging.WARNING:
             self.display.say(self.format(record), "red" if record.levelno >= logging.ERROR else "yellow")
-        elif event is None and not str(record.msg).startswith(sum(NOISE, ())):
+        elif event is None and not str(record.msg).startswith(NOISE):
             self.display.say(self.format(record))
 
     def start(self, record):
@@ -78,7 +70,7 @@ def show_for_people():
 
 
 onsuccess:
-    if workflow.is_main_process and os.path.exists(PAGE):
+    if workflow.is_main_process and any(job.rule.name == "page" for job in workflow.dag.finished_jobs):
         logger.info(f"page: {PAGE}")
 
 
