@@ -27,7 +27,7 @@ env: .venv/.installed  ## the environment, .venv, from envs/requirements.lock
 	@.venv/bin/python -m compileall -q diffenc  # jobs start in half the time
 	@touch $@
 
-demo: env  ## the whole chain on scikit-learn's digits, report included; about three minutes on two cores
+demo: env  ## the whole chain on scikit-learn's digits, report included; three to four minutes on two cores
 	snakemake --cores all --show-failed-logs all report
 	@cat results/demo/tables/digits/components.md
 	@echo "tables: results/demo/tables/digits, figures: results/demo/figures, page: results/demo/index.html"

@@ -84,11 +84,12 @@ def _follow(connection: socket.socket, arguments: list[str]) -> int:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, number)
 
+    ignored = [number for number in _PASSED_ON if signal.getsignal(number) == signal.SIG_IGN]
     for number in _PASSED_ON:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, pass_on)
+        signal.signal(number, pass_on)
     os.umask(mask := os.umask(0))
-    request = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ), "umask": mask}
+    request = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
+    request |= {"umask": mask, "ignored": ignored}
     content = json.dumps(request).encode()
     socket.send_fds(connection, [_LENGTH.pack(len(content))], [0, 1, 2])
     connection.sendall(content)
@@ -280,6 +281,9 @@ def _become(request: dict[str, Any], files: list[int], server: int) -> None:
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
     os.umask(request["umask"])
+    for number in _PASSED_ON:  # as a shell's background job and nohup leave them
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN if number in request["ignored"] else usual)
     sys.argv = ["diffenc", *request["arguments"]]
 
 

@@ -40,14 +40,20 @@ def until(condition):
     return found
 
 
-def long_training(folder, digits):
-    """A started training, by a fork."""
+def long_training(folder, digits, ignored=()):
+    """A started training, by a fork; who asks ignores some signals."""
     study = folder / "study.yaml"
     training = "{steps: 100000, batch: 8, log_every: 5, precision: float32}"
     run = f"{{dataset: digits, models: [VDMv-2], seeds: [1], training: {training}}}"
     study.write_text(f"name: long\ntitle: Long\nruns:\n  - {run}\n")
     options = f"--study {study} --run digits/VDMv-2/fixed/seed1 --data {digits} --out {folder / 'run'} --threads 1"
-    return subprocess.Popen([*ASKED, "train", *options.split()], stderr=subprocess.PIPE, text=True)
+
+    def ignore():
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+
+    arguments = [*ASKED, "train", *options.split()]
+    return subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, preexec_fn=ignore)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +89,18 @@ def test_it_is_a_fork_that_works(server, tmp_path, digits):
     assert "diffenc: stopped by SIGTERM after step" in asked.communicate(timeout=20)[1]
     assert asked.returncode == 128 + signal.SIGTERM
     assert not children(server)
+
+
+def test_signals_that_the_asker_ignores_are_ignored_but_by_who_handles_them(server, tmp_path, digits):
+    """As a process of its own, started in a script's background and by nohup: a training handles SIGINT."""
+    asked = long_training(tmp_path, digits, ignored=(signal.SIGINT, signal.SIGHUP))
+    until((tmp_path / "run/progress.json").exists)
+    asked.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    assert asked.poll() is None
+    asked.send_signal(signal.SIGINT)
+    assert "diffenc: stopped by SIGINT after step" in asked.communicate(timeout=20)[1]
+    assert asked.returncode == 128 + signal.SIGINT
 
 
 def test_who_asks_and_is_killed_takes_the_fork_along(server, tmp_path, digits):
