@@ -44,7 +44,7 @@ guard: env  ## whether a training step is as fast as it was, for this machine
 	python benchmarks/guard.py
 
 test-slurm: env slurm  ## studies on a SLURM cluster that is started on this machine for them; needs root
-	python -m pytest tests/slurm
+	python -m pytest --exitfirst tests/slurm
 
 # SLURM with its accounting, started by the tests alone: no service of the system is enabled
 slurm:

@@ -7,6 +7,8 @@ By hand: `python tests/slurm/cluster.py /some/folder` starts one, and stops it a
 
 import contextlib
 import os
+import random
+import re
 import shutil
 import signal
 import socket
@@ -158,8 +160,15 @@ class Cluster:
         time.sleep(3)
         for node in NODES:
             self._start_node(node)
-        self._until("the nodes", lambda: "down" not in self.run("sinfo", "-h", "-o", "%T"))
+        # a star: does not answer
+        self._until("the nodes", lambda: not re.search(r"down|drain|\*", self.run("sinfo", "-h", "-o", "%T")))
         time.sleep(3)  # slurmctld asks them for their jobs
+
+    def said(self) -> str:
+        """How the nodes and the jobs are, and what the daemons said last."""
+        logs = [f"{path.name}:\n{path.read_text()[-1500:]}" for path in sorted(self.folder.glob("slurm*.log"))]
+        seen = [self.run(*command.split(), check=False) for command in ("sinfo -N -o %N|%T|%E", "squeue", "ss -tlnp")]
+        return "\n".join([*seen, *logs])
 
     def _start_node(self, node: str) -> None:
         self._daemon(f"slurmd-{node}", "slurmd", "-D", "-N", node)
@@ -251,9 +260,11 @@ RANGE = 200
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    """One that the system does not hand out: a daemon that comes back must find it free."""
+    while True:
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", random.SystemRandom().randrange(29200, 32700)))
+            return one.getsockname()[1]
 
 
 def _free_range() -> int:

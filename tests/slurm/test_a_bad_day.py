@@ -33,7 +33,7 @@ STUDY = {
         {"dataset": "digits", "models": ["VDMv-2"], "seeds": [1, 2, 3], "training": TRAINING | {"steps": 1000}},
         {"dataset": "digits", "models": ["DiffEnc-2-nt"], "seeds": [1], "training": TRAINING | {"steps": 4000}},
         {
-            **{"dataset": "digits", "models": ["DiffEnc-2-1"], "seeds": [1], "training": TRAINING | {"steps": 300}},
+            **{"dataset": "digits", "models": ["DiffEnc-2-1"], "seeds": [1], "training": TRAINING | {"steps": 400}},
             **{"gpus": 2, "nodes": 2},
         },
     ],
@@ -88,14 +88,19 @@ def test_snakemake_sees_to_it_by_itself(cluster, checkout, here):
     with running(checkout, *targets, *ON_CLUSTER[2:]) as main:
         for run in first:
             until(lambda run=run: progress(checkout, place(run)).get("step", 0) > 20, 240)
+        cluster.restart_nodes()
+        seen = {run: progress(checkout, place(run))["step"] for run in first}
+        until(lambda: all(progress(checkout, place(run))["step"] > step for run, step in seen.items()))
+        assert {len(attempts(checkout, run)) for run in first} == {1}
         jobs = [job_of(cluster, checkout, run) for run in first]
-        assert None not in jobs, main.said()
+        assert None not in jobs
         cluster.run("scontrol", "requeue", jobs[0])
         os.kill(attempts(checkout, SEEDS[1])[-1]["process"], signal.SIGKILL)
         cluster.run("scancel", jobs[2])
-        # with the profile's warning five minutes before the end, this one comes within the next minute
-        cluster.run("scontrol", "update", f"JobId={jobs[3]}", "TimeLimit=6")
-        cluster.restart_nodes()
+        # the profile has SLURM warn five minutes before the end: at once
+        cluster.run("scontrol", "update", f"JobId={jobs[3]}", "TimeLimit=5")
+        until(lambda: jobs[3] in cluster.queue("PENDING"))
+        cluster.run("scontrol", "update", f"JobId={jobs[3]}", "TimeLimit=60")
         until(lambda: all(len(attempts(checkout, run)) > 1 for run in first), 400)
         main.process.kill()
         main.process.wait()
@@ -113,23 +118,23 @@ def test_ctrl_c_after_it_was_killed(cluster, checkout):
     assert attempts(checkout, LONG)[-1]["ended"] == "SIGTERM"
 
 
-def test_two_nodes_and_one_that_fails_and_all_is_done(cluster, checkout):
+def test_a_node_fails_and_two_are_cancelled_and_all_is_done(cluster, checkout):
     before = len(attempts(checkout, LONG))
     with running(checkout, *ON_CLUSTER) as main:
-        until(lambda: progress(checkout, place(ON_TWO_NODES)).get("step", 0) > 20, 240)
+        until(lambda: len(attempts(checkout, LONG)) > before, 240)
+        job = job_of(cluster, checkout, LONG)
+        node = cluster.run("squeue", "--noheader", f"--jobs={job}", "--format=%N").strip()
+        cluster.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+        until(lambda: len(attempts(checkout, LONG)) > before + 1, 240)
+        # it may have come back by itself
+        cluster.run("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
+        until(lambda: progress(checkout, place(ON_TWO_NODES)).get("step", 0) > 20, 400)
         both = job_of(cluster, checkout, ON_TWO_NODES)
         said = cluster.run("scontrol", "show", "job", both)
         assert "NumNodes=2" in said
         assert "NodeList=n[1-2]" in said
         assert "gres/gpu=2" in said
         cluster.run("scancel", both)
-        job = until(lambda: job_of(cluster, checkout, LONG), 240)
-        until(lambda: len(attempts(checkout, LONG)) > before, 240)
-        node = cluster.run("squeue", "--noheader", f"--jobs={job}", "--format=%N").strip()
-        cluster.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
-        until(lambda: len(attempts(checkout, LONG)) > before + 1, 240)
-        # it may have come back by itself
-        cluster.run("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
         assert main.wait(900) == 0, main.said()
     assert {attempt["slurm_job"] for attempt in attempts(checkout, LONG)[before:]} == {job}
 
