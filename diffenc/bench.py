@@ -80,7 +80,7 @@ class Bench:
         net = build(model, self.facts, "fixed", training.dropout).to(self.device)
         step = Step(net, training, Processes(self.device))
         if way.tf32:
-            precision.allow_tf32(True)
+            precision.allow_tf32(products=True, convolutions=True)
         batch = self.feed(0)
         with torch.compiler.set_stance("force_eager") if way.eager else nullcontext():
             (first,) = peak.seconds(lambda: step(batch, 0), self.device, times=1, uncounted=0)

@@ -1,6 +1,8 @@
 """Compiled functions for a GPU, where fused kernels pay; on a CPU compiling takes longer than it saves."""
 
+import re
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +20,7 @@ class Compiled:
     warned = False
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")  # not used: on purpose
         self.function = function
         self.fast = torch.compile(function, dynamic=False, fullgraph=True)
 
@@ -37,6 +40,10 @@ class Compiled:
     def _warn(cls, error: Exception) -> None:
         if not cls.warned:
             cls.warned = True
-            why = str(error).strip().partition("\n")[0]
+            # the cause is the last of the errors that are quoted
+            why = [
+                str(error).strip().partition("\n")[0],
+                *re.findall(r"^\w+(?:Error|Exception)\b.+", str(error), re.M),
+            ][-1]
             remedy = "torch.compile needs Triton and a C compiler"
             print(f"diffenc: warning: cannot compile, going on slower without ({why}); {remedy}", file=sys.stderr)

@@ -26,6 +26,7 @@ class Purpose(IntEnum):
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
+_INVERSE = pow(_GOLDEN, -1, 1 << 64)
 _ROUNDS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 
 
@@ -70,8 +71,10 @@ def split(image_keys: Tensor, purpose: int) -> Tensor:
 
 def _words(image_keys: Tensor, count: int) -> Tensor:
     """(B,) keys -> (B, count) uniform 64-bit words."""
-    counter = torch.arange(1, count + 1, device=image_keys.device) * _signed(_GOLDEN)
-    return _mix(image_keys[:, None] + counter)
+    # key + golden * index, as golden * (key / golden + index) modulo 2^64: torch.compile writes an index times a
+    # constant as a 32-bit number
+    counter = torch.arange(1, count + 1, device=image_keys.device)
+    return _mix(((image_keys * _signed(_INVERSE))[:, None] + counter).mul_(_signed(_GOLDEN)))
 
 
 def uniform(key: int) -> float:

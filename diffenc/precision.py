@@ -5,14 +5,15 @@ from typing import Literal
 import torch
 
 
-def allow_tf32(allowed: bool) -> None:
-    """Whether a GPU rounds the factors of float32 products to 10 bits."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+def allow_tf32(products: bool, convolutions: bool) -> None:
+    """Whether a GPU rounds the factors of float32 products, or convolutions, to 10 bits."""
+    torch.backends.cuda.matmul.allow_tf32 = products
+    torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def exact_float32() -> None:
     """Turn TF32 off: what is called float32 is float32."""
-    allow_tf32(False)
+    allow_tf32(products=False, convolutions=False)
 
 
 def resolved(precision: Literal["auto", "float32", "bf16"], device: torch.device) -> Literal["float32", "bf16"]:

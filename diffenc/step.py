@@ -56,8 +56,8 @@ class Step:
     def __init__(self, model: Diffusion, training: Training, processes: Processes) -> None:
         self.training, self.processes, device = training, processes, processes.device
         self.precision = precision.resolved(training.precision, device)
-        # beside a denoiser in bf16, the encoder and the denoiser's first and last convolution
-        precision.allow_tf32(self.precision == "bf16")
+        # convolutions in TF32 turn the encoder's gradients away (benchmarks/README.md)
+        precision.allow_tf32(products=self.precision == "bf16", convolutions=False)
         model.compute_in(precision.dtype(self.precision))
         self.loss = processes.data_parallel(Loss(model, device))
         self.optimizer = optimizer_for(model, training)

@@ -25,7 +25,8 @@ def speed(rows: pd.DataFrame, stem: Path, title: str) -> None:
         for name, (marker, label) in _FLOORS.items():
             axes.plot(rows[name] / rows["ms"], rows.index, marker, color="black", markersize=12, label=label)
         for at, row in rows.iterrows():
-            text = f"{row['images_per_s']:.3g} images/s, {percent(row['of_convolution'])}"
+            speed_of = row["images_per_s"]
+            text = f"{speed_of:{',.0f' if speed_of >= 100 else '.3g'}} images/s, {percent(row['of_convolution'])}"
             axes.annotate(text, (1.01, at), va="center", fontsize=8)
         axes.set(xlim=(0, 1.3), xlabel="share of the step", yticks=rows.index, yticklabels=labels)
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
