@@ -64,6 +64,7 @@ class Display:
         self.console = Console(file=stream, highlight=False, soft_wrap=True)
         self.counts: Counter[str] = Counter()
         self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.trainings: set[str] = set()
         self.running: dict[int, _Job] = {}
         self.bars: _Bars | None = None
         self.title, self.total, self.done = title, 0, 0
@@ -85,6 +86,8 @@ class Display:
         if self.bars:
             bar = self.bars.add_task(f"{rule} {what}", total=None, left=None)
             self._keep_the_whole_last()
+        if folder:
+            self.trainings.add(rule)
         self.running[job] = _Job(rule, f"{rule} {what}".strip(), folder, bar)
 
     def end(self, job: int) -> None:
@@ -133,8 +136,9 @@ class Display:
         """Seconds until all is done: each rule's jobs left, at what others took, shared by as many as run."""
         if not self.seconds or not self.running:
             return None
-        took = [s for of_rule in self.seconds.values() for s in of_rule]
-        usual = sum(took) / len(took)
+        # rules of which nothing is known yet are short, as most that are not trainings
+        short = [s for rule, of_rule in self.seconds.items() if rule not in self.trainings for s in of_rule]
+        usual = sum(short) / len(short) if short else 0.0
         of = {rule: sum(values) / len(values) for rule, values in self.seconds.items()}
         left, now = 0.0, time.monotonic()
         for rule, n in self.counts.items():

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -81,14 +82,14 @@ def test_what_is_left_is_what_other_jobs_of_a_rule_took(monkeypatch):
     monkeypatch.setattr(display.time, "monotonic", lambda: now)
     shown = Display("mine", io.StringIO())
     shown.plan({"train": 4, "table": 2})
-    shown.start(1, "train", "a", None)
-    shown.start(2, "train", "b", None)
+    shown.start(1, "train", "a", Path("a"))
+    shown.start(2, "train", "b", Path("b"))
     assert shown._left() is None  # nothing has ended yet
     now = 100.0
     shown.end(1)
-    shown.start(3, "train", "c", None)
-    # b at its end, c and one more of 100 s, two tables of what jobs take on average, shared by two
-    assert shown._left() == pytest.approx((0 + 100 + 100 + 2 * 100) / 2)
+    shown.start(3, "train", "c", Path("c"))
+    # b at its end, c and one more of 100 s, two tables of which nothing is known, shared by two
+    assert shown._left() == pytest.approx((0 + 100 + 100) / 2)
     now = 110.0
     shown.end(2)
     shown.start(4, "table", "x", None)

@@ -1,4 +1,4 @@
-"""One cluster for all tests here, and checkouts as its users have them."""
+"""One cluster for all tests here."""
 
 import shutil
 import tempfile
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from cluster import Cluster
-from user import check_out_on_site
 
 
 @pytest.fixture(scope="session")
@@ -19,12 +18,6 @@ def cluster():
     shutil.rmtree(folder)
 
 
-@pytest.fixture
-def checkout(cluster, tmp_path):
-    """A checkout in which a user of the cluster changed the profiles' five lines."""
-    return check_out_on_site(tmp_path / "checkout")
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
     """A test that fails shows the cluster and what Snakemake said."""
@@ -33,6 +26,7 @@ def pytest_runtest_makereport(item):
         there = item.funcargs
         if "cluster" in there:
             report.sections.append(("the cluster", there["cluster"].said()))
-        if "checkout" in there and (log := there["checkout"] / "snakemake.log").exists():
-            report.sections.append(("Snakemake", log.read_text()[-6000:]))
+        folders = [there[name] for name in ("checkout", "tmp_path") if name in there]
+        for log in (log for folder in folders for log in folder.rglob("snakemake.log")):
+            report.sections.append((str(log), log.read_text()[-6000:]))
     return report

@@ -30,8 +30,8 @@ STUDY = {
     "name": "day",
     "title": "A study on a bad day",
     "runs": [
-        {"dataset": "digits", "models": ["VDMv-2"], "seeds": [1, 2, 3], "training": TRAINING | {"steps": 1000}},
-        {"dataset": "digits", "models": ["DiffEnc-2-nt"], "seeds": [1], "training": TRAINING | {"steps": 4000}},
+        {"dataset": "digits", "models": ["VDMv-2"], "seeds": [1, 2, 3], "training": TRAINING | {"steps": 700}},
+        {"dataset": "digits", "models": ["DiffEnc-2-nt"], "seeds": [1], "training": TRAINING | {"steps": 2000}},
         {
             **{"dataset": "digits", "models": ["DiffEnc-2-1"], "seeds": [1], "training": TRAINING | {"steps": 400}},
             **{"gpus": 2, "nodes": 2},
