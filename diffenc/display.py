@@ -3,6 +3,7 @@
 Nothing here knows Snakemake: `workflow/rules/terminal.smk` tells it what happens.
 """
 
+import contextlib
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -47,9 +48,9 @@ class _Bars(Progress):
         super().__init__(*columns, console=console, transient=True, expand=True, refresh_per_second=REFRESHES)
 
     def get_renderables(self) -> Iterable:
-        """What is drawn."""
+        """What is drawn: the whole comes last."""
         self.display.refresh()
-        return super().get_renderables()
+        yield self.make_tasks_table(sorted(self.tasks, key=lambda task: task.id == self.display.whole))
 
 
 class Display:
@@ -67,6 +68,7 @@ class Display:
         self.trainings: set[str] = set()
         self.running: dict[int, _Job] = {}
         self.bars: _Bars | None = None
+        self.whole: TaskID | None = None
         self.title, self.total, self.done = title, 0, 0
         self._looked = 0.0
 
@@ -85,7 +87,6 @@ class Display:
         bar = None
         if self.bars:
             bar = self.bars.add_task(f"{rule} {what}", total=None, left=None)
-            self._keep_the_whole_last()
         if folder:
             self.trainings.add(rule)
         self.running[job] = _Job(rule, f"{rule} {what}".strip(), folder, bar)
@@ -129,7 +130,8 @@ class Display:
                     # the file is some seconds old
                     left = max(0.0, left - max(0.0, time.time() - found["time"]))
                     job.left = left
-                self.bars.update(job.bar, total=found["steps"], completed=_step(found, left), left=left)
+                with contextlib.suppress(KeyError):  # it may have ended just now: a thread draws
+                    self.bars.update(job.bar, total=found["steps"], completed=_step(found, left), left=left)
         self.bars.update(self.whole, total=self.total, completed=self.done, left=self._left())
 
     def _left(self) -> float | None:
@@ -155,11 +157,6 @@ class Display:
         if one and self.bars and one.bar is not None:
             self.bars.remove_task(one.bar)
         return one
-
-    def _keep_the_whole_last(self) -> None:
-        """Bars are drawn in the order in which they were added."""
-        self.bars.remove_task(self.whole)
-        self.whole = self.bars.add_task(self.title, total=self.total, completed=self.done, left=self._left())
 
 
 class _Job:

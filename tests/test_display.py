@@ -77,6 +77,25 @@ def test_a_terminal_has_bars_with_steps_and_time_left(tmp_path, monkeypatch, col
     assert "digits/DiffEnc-2-nt/fixed/seed1 0:00, 3.142 bpd in training" in screen.getvalue()
 
 
+def test_bars_are_drawn_at_any_moment(tmp_path, monkeypatch):
+    """Also between the end of one job and the start of the next: a thread draws, and each change of the bars does."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(display, "REFRESHES", 1000)
+    monkeypatch.setattr(Display, "_looked", property(lambda _: 0.0, lambda *_: None), raising=False)
+    progress(tmp_path, 50, 90.0)
+    screen, failed = Terminal(), []
+    monkeypatch.setattr("threading.excepthook", failed.append)
+    shown = Display("mine", screen)
+    shown.plan({"train": 300})
+    for job in range(300):
+        shown.start(job, "train", str(job), tmp_path)
+        if job:
+            shown.end(job - 1)
+    shown.close()
+    assert not failed
+    assert "[299/300] train 298 0:00" in screen.getvalue()
+
+
 def test_what_is_left_is_what_other_jobs_of_a_rule_took(monkeypatch):
     now = 0.0
     monkeypatch.setattr(display.time, "monotonic", lambda: now)

@@ -30,6 +30,12 @@ class ForPeople(logging.Handler):
         }
 
     def emit(self, record):
+        try:
+            self.show(record)
+        except Exception:
+            self.handleError(record)  # said, and the study goes on
+
+    def show(self, record):
         event = getattr(record, "event", None)
         if event in self.shown:
             self.shown[event](record)
