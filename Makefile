@@ -57,9 +57,10 @@ chromium:
 	@command -v chromium > /dev/null || (apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium > /dev/null)
 
-lint: env  ## ruff, snakefmt, snakemake --lint
+lint: env  ## ruff, snakefmt, import-linter, snakemake --lint
 	ruff check .
 	ruff format --check .
+	lint-imports --no-logo --no-cache
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 	for study in paper tiny mini; do snakemake --lint --configfile config/$$study.yaml || exit 1; done

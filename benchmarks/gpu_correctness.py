@@ -13,12 +13,11 @@ import sys
 import torch
 from torch import Tensor
 
-from diffenc import noise
-from diffenc.assembly import build
-from diffenc.catalog import DATASETS
-from diffenc.compiling import Compiled
-from diffenc.diffusion import Diffusion, bits_per_dimension
-from diffenc.precision import allow_tf32, exact_float32
+from diffenc.data.catalog import DATASETS
+from diffenc.models import noise
+from diffenc.models.diffusion import Diffusion, bits_per_dimension
+from diffenc.runtime.device import Compiled, allow_tf32, exact_float32
+from diffenc.zoo.build import build
 
 GPU = torch.device("cuda")
 FACTS = DATASETS["cifar10"]

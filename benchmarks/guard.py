@@ -10,7 +10,7 @@ import sys
 
 import torch
 
-from diffenc.bench import Bench
+from diffenc.benchmark.step_time import Bench
 
 SHARES = {"VDMv-8": 0.74, "DiffEnc-8-2": 0.70}  # of the convolution peak: benchmarks/cpu.md
 LOST = 1 / 3

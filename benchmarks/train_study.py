@@ -18,18 +18,19 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from diffenc import progress, results
-from diffenc.errors import UserError
-from diffenc.files import sha256_of, write_file
-from diffenc.measurements import FILES, measurements, options_of
-from diffenc.results import run_folder
-from diffenc.study import Run, Study, load_study
+from diffenc.io.errors import UserError
+from diffenc.io.files import sha256_of, write_file
+from diffenc.reporting.targets import measurements, options_of
+from diffenc.results.progress import read
+from diffenc.study.load import load_study
+from diffenc.study.stages import CHECKSUMS, CONFIG, COST, FILES, HISTORY, MODEL, PER_IMAGE, TRAINED
+from diffenc.study.study import Run, Study, run_folder
 
 CALL_AGAIN = 75  # EX_TEMPFAIL
 # a training that was asked to stop may take so long, for its step and its checkpoint
 GRACE_S = 30.0
 STUDY, MANIFEST = "study.yaml", "manifest.json"
-SMALL = (results.CONFIG, results.HISTORY, results.COST, results.PER_IMAGE, *FILES.values())
+SMALL = (CONFIG, HISTORY, COST, PER_IMAGE, *FILES.values())
 
 
 class OutOfTime(Exception):
@@ -122,7 +123,7 @@ def make(study: Study, run: Run, folders: Folders, files: str, commands: Command
     if not (data / MANIFEST).exists():
         commands.run(data / "prepare.log", "prepare", run.dataset, *of_study, "--files", files, "--out", data)
     where = ["--data", data, *threads]
-    if not all((folder / name).exists() for name in results.TRAINED):
+    if not all((folder / name).exists() for name in TRAINED):
         commands.run(folder / "train.log", "train", *of_study, "--run", run.path, *where, "--out", folder)
     own = study.own_data.get(run.dataset)
     for command in measurements(study, run):
@@ -138,7 +139,7 @@ def finished(study: Study, folders: Folders) -> list[Run]:
     return [
         run
         for run in study.all_runs
-        for names in [[*results.TRAINED, *(FILES[command] for command in measurements(study, run))]]
+        for names in [[*TRAINED, *(FILES[command] for command in measurements(study, run))]]
         if all((run_folder(folders.work, run) / name).exists() for name in names)
     ]
 
@@ -152,17 +153,17 @@ def gather(study: Study, runs: list[Run], folders: Folders) -> None:
         for name in SMALL:
             if (source / name).exists():
                 shutil.copy(source / name, target / name)
-        sums.append(f"{sha256_of(source / results.MODEL)}  {target.relative_to(folders.out) / results.MODEL}\n")
+        sums.append(f"{sha256_of(source / MODEL)}  {target.relative_to(folders.out) / MODEL}\n")
         manifest = folders.out / "data" / run.dataset / MANIFEST
         manifest.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(folders.data(run.dataset) / MANIFEST, manifest)
     if sums:
-        write_file(folders.out / results.CHECKSUMS, "".join(sums))
+        write_file(folders.out / CHECKSUMS, "".join(sums))
 
 
 def how_far(study: Study, folders: Folders) -> str:
     """The runs that were begun and not finished."""
-    found = {run.path: progress.read(run_folder(folders.work, run)) for run in study.all_runs}
+    found = {run.path: read(run_folder(folders.work, run)) for run in study.all_runs}
     begun = [
         f"{path} after step {said['step']:,} of {said['steps']:,}"
         for path, said in found.items()

@@ -4,11 +4,11 @@ import os
 import sys
 
 if "DIFFENC_FORK_SERVER" in os.environ:
-    from diffenc.fork_server import run
+    from diffenc.cli.fork_server import run
 
     if (status := run(sys.argv[1:])) is not None:
         sys.exit(status)
 
-from diffenc.cli import main
+from diffenc.cli.main import main
 
 main()

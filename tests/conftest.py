@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffenc import fork_server
+from diffenc.cli import fork_server
 
 # one thread, as the pipeline's jobs have: results of other numbers of threads differ in the last bit
 torch.set_num_threads(1)

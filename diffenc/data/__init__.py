@@ -1,6 +1,6 @@
 """The data sets: from their original files to memory-mapped arrays of pixels."""
 
-from diffenc.data.preparation import prepare, prepare_own
-from diffenc.data.prepared import facts, load, manifest, verify
+from diffenc.data.dataset import facts, load, manifest, verify
+from diffenc.data.prepare import prepare, prepare_own
 
 __all__ = ["facts", "load", "manifest", "prepare", "prepare_own", "verify"]

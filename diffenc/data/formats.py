@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from diffenc.errors import UserError
+from diffenc.io.errors import UserError
 
 _IDX_IMAGES = 0x00000803  # unsigned bytes, three dimensions
 _IDX_HEADER = struct.Struct(">4I")

@@ -8,7 +8,7 @@ import urllib.request
 import numpy as np
 import pytest
 
-from diffenc.catalog import DATASETS
+from diffenc.data.catalog import DATASETS
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from torchvision.datasets import CIFAR10
 
 from diffenc.data import load, manifest, prepare
-from diffenc.errors import UserError
+from diffenc.io.errors import UserError
 
 NAMES = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
 FOLDER, ARCHIVE = "cifar-10-batches-py", "cifar-10-python.tar.gz"

@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from diffenc.data import load, manifest, prepare, verify
-from diffenc.errors import UserError
+from diffenc.io.errors import UserError
 
 
 @pytest.fixture

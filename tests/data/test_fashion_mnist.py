@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diffenc.data import load, manifest, prepare
-from diffenc.errors import UserError
+from diffenc.io.errors import UserError
 
 NAMES = {"train": "train-images-idx3-ubyte", "test": "t10k-images-idx3-ubyte"}
 

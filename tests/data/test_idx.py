@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from torchvision.datasets import MNIST
 
-from diffenc.data import load, manifest, originals, prepare
-from diffenc.errors import UserError
+from diffenc.data import download, load, manifest, prepare
+from diffenc.io.errors import UserError
 
 TRAIN, TEST = "train-images-idx3-ubyte", "t10k-images-idx3-ubyte"
 SIDE = 28
@@ -34,7 +34,7 @@ def made_up(resize, random_pixels, monkeypatch):
 
 def pin(monkeypatch, contents):
     sums = {file: hashlib.sha256(content).hexdigest() for file, content in contents.items()}
-    monkeypatch.setitem(originals.IDX_SHA256, "mnist", sums)
+    monkeypatch.setitem(download.IDX_SHA256, "mnist", sums)
 
 
 def put(folder, contents, compress=False):
@@ -75,7 +75,7 @@ def test_one_changed_pixel_is_a_wrong_checksum(made_up, tmp_path, left_in):
 
 def test_real_checksums_refuse_fashion_as_mnist():
     """The two data sets share file names and layout: only the sums tell them apart."""
-    assert not set(originals.IDX_SHA256["mnist"].values()) & set(originals.IDX_SHA256["fashion_mnist"].values())
+    assert not set(download.IDX_SHA256["mnist"].values()) & set(download.IDX_SHA256["fashion_mnist"].values())
 
 
 @pytest.mark.parametrize("file", [TRAIN, TEST])

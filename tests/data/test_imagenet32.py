@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from diffenc.data import load, manifest, originals, prepare, verify
-from diffenc.errors import UserError
+from diffenc.data import download, load, manifest, prepare, verify
+from diffenc.io.errors import UserError
 
 TRAIN = [f"train_data_batch_{i}" for i in range(1, 11)]
 PER_BATCH, LAST_BATCH, VALIDATION = 128_116, 128_123, 50_000
@@ -103,7 +103,7 @@ def test_validation_set_of_the_old_release_is_refused(tmp_path, left_in):
 
 
 def test_training_set_of_the_old_release_is_refused(pixels, tmp_path, monkeypatch, left_in):
-    monkeypatch.setitem(originals.OLD_IMAGENET32, "train", 28)
+    monkeypatch.setitem(download.OLD_IMAGENET32, "train", 28)
     for name in pixels:
         save(tmp_path / name, pixels[name][: 1 if name == "train_data_batch_7" else 3])
     message = "train_data_batch_1 and the 9 others: 28 train images, must be 30; this is the older release"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from diffenc.data import load, manifest, prepare, verify
-from diffenc.errors import UserError
+from diffenc.io.errors import UserError
 
 
 @pytest.fixture

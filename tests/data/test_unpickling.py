@@ -9,7 +9,7 @@ import pytest
 
 from diffenc.data import prepare
 from diffenc.data.formats import read_pickle
-from diffenc.errors import UserError
+from diffenc.io.errors import UserError
 
 
 class Call:

@@ -19,10 +19,10 @@ from gaussian import (
 )
 from scipy.integrate import quad
 
-from diffenc.assembly import build
-from diffenc.catalog import DATASETS
-from diffenc.encoder import Identity, NonTrainable
-from diffenc.schedule import FixedSchedule, LearnedSchedule
+from diffenc.data.catalog import DATASETS
+from diffenc.models.encoders import Identity, NonTrainable
+from diffenc.models.schedules import FixedSchedule, LearnedSchedule
+from diffenc.zoo.build import build
 
 
 def assert_mean(values, expected):
@@ -152,16 +152,16 @@ def test_any_image_size(name, side):
 def test_decoder_is_the_softmax_over_levels(levels):
     from scipy.special import log_softmax
 
-    from diffenc import decoder
+    from diffenc.models import likelihood
 
     rng, gamma_0 = np.random.default_rng(0), -4.0
     images, z = rng.integers(0, levels, (2, 1, 3, 3)), rng.normal(size=(2, 1, 3, 3))
     values = 2 * (np.arange(levels) + 0.5) / levels - 1
     expected = log_softmax(-((z[..., None] - values) ** 2) * np.exp(-gamma_0) / 2, axis=-1)
     picked = np.take_along_axis(expected, images[..., None], -1).sum((1, 2, 3, 4))
-    ours = decoder.log_prob(torch.tensor(images), torch.tensor(z), torch.tensor(gamma_0).double(), levels)
+    ours = likelihood.log_prob(torch.tensor(images), torch.tensor(z), torch.tensor(gamma_0).double(), levels)
     np.testing.assert_allclose(ours, picked, rtol=1e-10)
-    best = decoder.most_likely(torch.tensor(z), torch.tensor(gamma_0), levels)
+    best = likelihood.most_likely(torch.tensor(z), torch.tensor(gamma_0), levels)
     np.testing.assert_array_equal(best, expected.argmax(-1))
 
 
@@ -170,6 +170,6 @@ def test_decoder_is_the_softmax_over_levels(levels):
     [("VDMv-8", "cifar10", 8_905_219), ("DiffEnc-8-2", "cifar10", 10_811_462)],
 )
 def test_parameter_counts(name, dataset, count):
-    from diffenc.assembly import parameters
+    from diffenc.zoo.build import parameters
 
     assert parameters(build(name, DATASETS[dataset], "fixed")) == count

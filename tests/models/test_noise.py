@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from diffenc import noise
+from diffenc.models import noise
 
 KEYS = noise.keys(noise.stream(1, 2), torch.arange(200))
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from diffenc.diffusion import bits_per_dimension
-from diffenc.official import from_flax, leaves, load_checkpoint, parameter_name, read_msgpack
-from diffenc.settings import Training
-from diffenc.step import ema_update, optimizer_for
+from diffenc.models.diffusion import bits_per_dimension
+from diffenc.study.settings import Training
+from diffenc.training.step import ema_update, optimizer_for
+from diffenc.zoo.flax_checkpoint import from_flax, leaves, load_checkpoint, parameter_name, read_msgpack
 
 FOLDER = Path(__file__).parents[1] / "parity"
 NAMES = ["vdmv", "vdm_epsilon", "nt", "trainable_train_scalar", "trainable_mult_res"]

@@ -8,17 +8,17 @@ import pytest
 import torch
 from gaussian import randomised
 
-from diffenc import data, noise
-from diffenc.assembly import build
-from diffenc.catalog import DATASETS
-from diffenc.compiling import Compiled
-from diffenc.diffusion import bits_per_dimension
-from diffenc.evaluate import evaluate, mean_and_error
-from diffenc.feed import Feed
-from diffenc.precision import resolved
-from diffenc.processes import Processes
-from diffenc.settings import Evaluation, Training
-from diffenc.step import Step
+from diffenc import data
+from diffenc.data.catalog import DATASETS
+from diffenc.evaluation.elbo import evaluate, mean_and_error
+from diffenc.models import noise
+from diffenc.models.diffusion import bits_per_dimension
+from diffenc.runtime.device import Compiled, resolved
+from diffenc.runtime.processes import Processes
+from diffenc.study.settings import Evaluation, Training
+from diffenc.training.batches import Feed
+from diffenc.training.step import Step
+from diffenc.zoo.build import build
 
 CPU = torch.device("cpu")
 QUARTER = replace(DATASETS["cifar10"], side=16)  # of CIFAR-10's pixels

@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from gaussian import randomised
 
-from diffenc import decoder, noise
-from diffenc.assembly import build
-from diffenc.catalog import DATASETS
-from diffenc.norm import GroupNorm
+from diffenc.data.catalog import DATASETS
+from diffenc.models import likelihood, noise
+from diffenc.networks.group_norm import GroupNorm
+from diffenc.zoo.build import build
 
 # fewer values than rates there cannot be: as many, and thrice as many, as in the encoder's pass over t = 0, 1 and t
 VALUES_AND_RATES = pytest.mark.parametrize(("values", "rates"), [(2, 2), (6, 2)])
@@ -71,11 +71,11 @@ def test_a_norm_with_rates_in_float32_is_that_in_float64():
 def test_the_decoders_gradient_is_the_finite_difference(levels, gamma_0):
     generator = torch.Generator().manual_seed(2)
     images = torch.randint(0, levels, (2, 1, 3, 3), generator=generator, dtype=torch.uint8)
-    exact, gamma_0 = decoder.scale(images, levels, torch.float64), torch.tensor(gamma_0, dtype=torch.float64)
+    exact, gamma_0 = likelihood.scale(images, levels, torch.float64), torch.tensor(gamma_0, dtype=torch.float64)
     eps = torch.randn(exact.shape, generator=generator, dtype=torch.float64)
 
     def log_prob(eps, gamma_0):
-        return decoder.log_prob(images, exact + torch.exp(gamma_0 / 2) * eps, gamma_0, levels)
+        return likelihood.log_prob(images, exact + torch.exp(gamma_0 / 2) * eps, gamma_0, levels)
 
     assert torch.autograd.gradcheck(log_prob, (eps.requires_grad_(), gamma_0.requires_grad_()))
 
@@ -85,10 +85,10 @@ def test_the_decoder_in_float32_is_a_log_softmax_in_float64(gamma_0):
     generator = torch.Generator().manual_seed(3)
     images = torch.randint(0, 256, (4, 3, 8, 8), generator=generator, dtype=torch.uint8)
     eps = torch.randn(images.shape, generator=generator)
-    z = (decoder.scale(images, 256, torch.float32) + torch.exp(torch.tensor(gamma_0 / 2)) * eps).requires_grad_()
-    decoder.log_prob(images, z, torch.tensor(gamma_0), 256).sum().backward()
+    z = (likelihood.scale(images, 256, torch.float32) + torch.exp(torch.tensor(gamma_0 / 2)) * eps).requires_grad_()
+    likelihood.log_prob(images, z, torch.tensor(gamma_0), 256).sum().backward()
     precise = z.detach().double().requires_grad_()
-    scores = decoder.logits(precise, torch.tensor(gamma_0).double(), 256)
+    scores = likelihood.logits(precise, torch.tensor(gamma_0).double(), 256)
     F.cross_entropy(scores.flatten(0, -2), images.long().flatten(), reduction="sum").neg().backward()
     assert (z.grad - precise.grad).norm() < 1e-4 * precise.grad.norm()
 

@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 from pipeline import ROOT, check_out, name, planned, snakemake
 
-from diffenc.measurements import FILES, measurements
-from diffenc.results import Cost
-from diffenc.study import load_study
+from diffenc.reporting.targets import measurements
+from diffenc.results.records import Cost
+from diffenc.study.load import load_study
+from diffenc.study.stages import FILES
 
 NAME = "mini-h100"  # as .gitignore has it
 FOLDER = f"results/{NAME}"

@@ -12,9 +12,10 @@ from browser import chromium, opened
 from matplotlib.image import imread
 from pipeline import ROOT, check_out, snakemake
 
-from diffenc import contents, show
-from diffenc.study import ANALYSES, FIGURES, LOSS_TABLES, load_study
-from diffenc.zoo import MODELS
+from diffenc.reporting import targets
+from diffenc.study.load import load_study
+from diffenc.study.outputs import ANALYSES, FIGURES, LOSS_TABLES, OF_A_GROUP, OF_A_RUN
+from diffenc.zoo.configs import MODELS
 
 TINY, PAPER = (load_study(ROOT / f"config/{name}.yaml") for name in ("tiny", "paper"))
 
@@ -23,7 +24,7 @@ def stems(of_all, of_one):
     return [*of_all, *(stem for name in TINY.datasets for stem in of_one(TINY, name))]
 
 
-TABLES, DRAWN = stems(contents.tables_of_all(TINY), contents.tables_of), stems([], contents.figures_of)
+TABLES, DRAWN = stems(targets.tables_of_all(TINY), targets.tables_of), stems([], targets.figures_of)
 
 WITH_PUBLISHED = ("components", "literature", "fid", *TINY.selections)
 
@@ -89,7 +90,7 @@ def test_figures(tiny, stem):
 
 def test_every_kind_of_figure_is_there():
     kinds = {stem.split("/")[1] for stem in DRAWN}
-    assert kinds == {*show.OF_A_RUN, *show.OF_A_GROUP}
+    assert kinds == {*OF_A_RUN, *OF_A_GROUP}
 
 
 def test_what_was_not_trained_here_says_so(tiny):

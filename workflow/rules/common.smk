@@ -5,10 +5,13 @@ import shlex
 import sys
 import time
 
-from diffenc import contents, fork_server, measurements, results, settings, show, versions
-from diffenc.errors import UserError
-from diffenc.files import write_file
-from diffenc.study import load_study
+from diffenc.io.errors import UserError
+from diffenc.io.files import write_file
+from diffenc.reporting import targets
+from diffenc.cli import fork_server
+from diffenc.study import outputs, settings, stages, versions
+from diffenc.study.load import load_study
+from diffenc.study.study import study_folder
 
 
 def study_file():
@@ -41,7 +44,7 @@ except UserError as error:
 
 ALL_RUNS = {run.path: run for run in STUDY.all_runs}
 ALL_TRAINING, ALL_DEVICES = STUDY.training, STUDY.devices
-RESULTS = str(results.study_folder(STUDY))
+RESULTS = str(study_folder(STUDY))
 PAGE = f"{RESULTS}/index.html"
 DATA = "results/data/{dataset}"
 RUN = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{schedule}}/seed{{seed}}"
@@ -82,20 +85,20 @@ def name_forced_runs():
 
 def refuse_to_train_again():
     """A study that was trained elsewhere is not trained here because one of its small files is missing."""
-    if not os.path.exists(f"{RESULTS}/{results.CHECKSUMS}"):
+    if not os.path.exists(f"{RESULTS}/{stages.CHECKSUMS}"):
         return
     planned = [run_of(job.wildcards) for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
     if again := sorted(run.path for run in set(planned) - set(forced_runs())):
         sys.exit(
             f"diffenc: error: {RESULTS}: was trained elsewhere, and something that is asked for is not among its files:"
             f" {len(again)} runs would be trained again, {again[0]} first; `snakemake -n` says for what. To do that,"
-            f" delete {RESULTS}/{results.CHECKSUMS}"
+            f" delete {RESULTS}/{stages.CHECKSUMS}"
         )
 
 
 def trained_files(runs):
     """What training writes for each run."""
-    return [file for name in results.TRAINED for file in files_of(runs, name)]
+    return [file for name in stages.TRAINED for file in files_of(runs, name)]
 
 
 wildcard_constraints:
@@ -133,7 +136,7 @@ def folder_of(name):
 
 def options_of(command):
     """The options of a command that measures a run, as a parameter."""
-    return lambda wildcards: measurements.options_of(command, STUDY, wildcards.dataset)
+    return lambda wildcards: targets.options_of(command, STUDY, wildcards.dataset)
 
 
 def run_of(wildcards):
@@ -156,23 +159,23 @@ def files_with(stems, suffixes):
 
 def tables_of(dataset):
     """The study's tables for one data set."""
-    return files_with(contents.tables_of(STUDY, dataset), show.TABLE_FILES)
+    return files_with(targets.tables_of(STUDY, dataset), outputs.TABLE_FILES)
 
 
 def tables_of_all():
     """The study's tables over all data sets."""
-    return files_with(contents.tables_of_all(STUDY), show.TABLE_FILES)
+    return files_with(targets.tables_of_all(STUDY), outputs.TABLE_FILES)
 
 
 def figures_of(dataset):
     """The study's figures for one data set: of single runs, then of groups of models."""
-    return files_with(contents.figures_of(STUDY, dataset), ("svg", "png"))
+    return files_with(targets.figures_of(STUDY, dataset), ("svg", "png"))
 
 
 def file_of_figure(wildcards):
     """The file of the run that a figure shows."""
-    run, figure = run_of(wildcards), show.OF_A_RUN[wildcards.figure]
-    if not show.belongs(figure.which, STUDY, run):
+    run, figure = run_of(wildcards), outputs.OF_A_RUN[wildcards.figure]
+    if not targets.belongs(figure.which, STUDY, run):
         sys.exit(
             f"diffenc: error: {run.path}: has no encoder, x_t = x; {wildcards.figure} is of models that have one"
         )
@@ -182,14 +185,14 @@ def file_of_figure(wildcards):
 def inputs_of_group(wildcards):
     """The files of the runs that a comparing figure shows."""
     group = (wildcards.dataset, wildcards.schedule)
-    files = show.group_files(wildcards.figure, STUDY, *group, RESULTS)
+    files = targets.group_files(wildcards.figure, STUDY, *group, RESULTS)
     return [str(file) for of_model in files.values() for file in of_model]
 
 
 def inputs_of_table(wildcards):
     """The files of the runs that a table reads, beside runs.csv and tests.csv."""
     part = STUDY.only(wildcards.dataset)
-    return [str(file) for file in show.table_files(wildcards.table, part, RESULTS)]
+    return [str(file) for file in targets.table_files(wildcards.table, part, RESULTS)]
 
 
 def prepared(name):
@@ -223,7 +226,7 @@ def part_of_samples(first):
     """Which of the samples that FID needs, as command line options."""
     fid = STUDY.fid
     part = settings.Samples(count=fid.parts[first], steps=fid.steps, seed=fid.seed, precision=fid.precision)
-    return f"--first {first} {measurements.as_options(part)}"
+    return f"--first {first} {stages.as_options(part)}"
 
 
 def inception_weights():
@@ -234,19 +237,19 @@ def inception_weights():
 
 def measured(part):
     """What the numbers of a part of the study are collected from."""
-    return files_of(part.all_runs, results.EVALUATION) + files_of(part.training, results.COST)
+    return files_of(part.all_runs, stages.EVALUATION) + files_of(part.training, stages.COST)
 
 
 def dataset_targets(dataset):
     """All that concerns one data set."""
-    return files_of(runs_on(dataset), results.EVALUATION) + tables_of(dataset) + figures_of(dataset)
+    return files_of(runs_on(dataset), stages.EVALUATION) + tables_of(dataset) + figures_of(dataset)
 
 
 def study_targets():
     """All that the study yields, but for the report."""
-    tests = [f"{RESULTS}/{results.TESTS}"] if STUDY.comparisons else []
+    tests = [f"{RESULTS}/{stages.TESTS}"] if STUDY.comparisons else []
     return [
-        f"{RESULTS}/{results.RUNS}",
+        f"{RESULTS}/{stages.RUNS}",
         *tests,
         *tables_of_all(),
         *(file for name in STUDY.datasets for file in dataset_targets(name)),

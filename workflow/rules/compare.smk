@@ -8,7 +8,7 @@ rule collect:
     input:
         measured(STUDY),
     output:
-        f"{RESULTS}/{results.RUNS}",
+        f"{RESULTS}/{stages.RUNS}",
     log:
         f"{RESULTS}/collect.log",
     conda:
@@ -25,7 +25,7 @@ use rule collect as collect_dataset with:
     input:
         lambda wildcards: measured(STUDY.only(wildcards.dataset)),
     output:
-        f"{PART}/{results.RUNS}",
+        f"{PART}/{stages.RUNS}",
     log:
         f"{PART}/collect.log",
     conda:
@@ -40,7 +40,7 @@ rule compare:
     input:
         rules.collect.output,
     output:
-        f"{RESULTS}/{results.TESTS}",
+        f"{RESULTS}/{stages.TESTS}",
     log:
         f"{RESULTS}/compare.log",
     conda:
@@ -57,7 +57,7 @@ use rule compare as compare_dataset with:
     input:
         rules.collect_dataset.output,
     output:
-        f"{PART}/{results.TESTS}",
+        f"{PART}/{stages.TESTS}",
     log:
         f"{PART}/compare.log",
     conda:
@@ -85,14 +85,14 @@ rule table:
     log:
         f"{PART}/{{table}}.log",
     wildcard_constraints:
-        table="|".join(show.TABLES),
+        table="|".join(outputs.TABLES),
     conda:
         ENVIRONMENT
     params:
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
         rest=lambda wildcards, input: f"--dataset {wildcards.dataset} --runs {input.runs} --tests {input.tests}",
         title=title_of,
-        caption=lambda wildcards: show.caption(wildcards.table, STUDY),
+        caption=lambda wildcards: targets.caption(wildcards.table, STUDY),
         depends=lambda wildcards: STUDY.fid.model_dump() if wildcards.table == "fid" else None,
         version=versions.SHOW,
     shell:
@@ -111,7 +111,7 @@ use rule table as selection with:
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
         rest="",
         title=title_of,
-        caption=lambda wildcards: show.caption(wildcards.table, STUDY),
+        caption=lambda wildcards: targets.caption(wildcards.table, STUDY),
         depends=lambda wildcards: [
             comparison.model_dump() for comparison in STUDY.selected(wildcards.table).comparisons
         ],
@@ -120,7 +120,7 @@ use rule table as selection with:
 
 use rule table as table_of_all with:
     input:
-        lambda wildcards: measured(show.part_of(wildcards.table, STUDY)),
+        lambda wildcards: measured(targets.part_of(wildcards.table, STUDY)),
         published=PUBLISHED,
     output:
         report(
@@ -133,11 +133,11 @@ use rule table as table_of_all with:
     log:
         f"{RESULTS}/tables/{{table}}.log",
     wildcard_constraints:
-        table="|".join(show.OF_THE_STUDY),
+        table="|".join(outputs.OF_THE_STUDY),
     params:
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
         rest="",
         title=[STUDY.title, *(STUDY.facts(name).title for name in STUDY.datasets)],
-        caption=lambda wildcards: show.caption(wildcards.table, STUDY),
+        caption=lambda wildcards: targets.caption(wildcards.table, STUDY),
         depends=[comparison.model_dump() for comparison in STUDY.comparisons],
         version=versions.SHOW,

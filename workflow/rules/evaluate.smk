@@ -6,8 +6,8 @@ rule evaluate:
         manifest=prepared("manifest.json"),
         noise=given_noise,
     output:
-        summary=f"{RUN}/{results.EVALUATION}",
-        per_image=f"{RUN}/{results.PER_IMAGE}",
+        summary=f"{RUN}/{stages.EVALUATION}",
+        per_image=f"{RUN}/{stages.PER_IMAGE}",
     log:
         f"{RUN}/evaluate.log",
     conda:
@@ -31,7 +31,7 @@ rule sample:
         test=prepared("test.npy"),
         manifest=prepared("manifest.json"),
     output:
-        f"{RUN}/{results.SAMPLES}",
+        f"{RUN}/{stages.SAMPLES}",
     log:
         f"{RUN}/sample.log",
     conda:
@@ -54,7 +54,7 @@ rule encode:
         test=prepared("test.npy"),
         manifest=prepared("manifest.json"),
     output:
-        f"{RUN}/{results.ENCODINGS}",
+        f"{RUN}/{stages.ENCODINGS}",
     log:
         f"{RUN}/encode.log",
     conda:
@@ -74,7 +74,7 @@ rule encode:
 
 use rule encode as inspect with:
     output:
-        f"{RUN}/{results.INSPECTION}",
+        f"{RUN}/{stages.INSPECTION}",
     log:
         f"{RUN}/inspect.log",
     params:
@@ -87,7 +87,7 @@ use rule encode as inspect with:
 
 use rule encode as depth with:
     output:
-        f"{RUN}/{results.DEPTH}",
+        f"{RUN}/{stages.DEPTH}",
     log:
         f"{RUN}/depth.log",
     params:

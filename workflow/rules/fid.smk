@@ -15,9 +15,9 @@ if STUDY.fid:
 
     use rule sample as sample_for_fid with:
         output:
-            f"{RUN}/{results.FID_SAMPLES}/{{first}}.npz",
+            f"{RUN}/{stages.FID_SAMPLES}/{{first}}.npz",
         log:
-            f"{RUN}/{results.FID_SAMPLES}/{{first}}.log",
+            f"{RUN}/{stages.FID_SAMPLES}/{{first}}.log",
         params:
             model=folder_of("model"),
             data=folder_of("manifest"),
@@ -29,10 +29,10 @@ if STUDY.fid:
             train=prepared("train.npy"),
             test=prepared("test.npy"),
             manifest=prepared("manifest.json"),
-            samples=[f"{RUN}/{results.FID_SAMPLES}/{first}.npz" for first in STUDY.fid.parts],
+            samples=[f"{RUN}/{stages.FID_SAMPLES}/{first}.npz" for first in STUDY.fid.parts],
             weights=ancient(inception_weights()),
         output:
-            f"{RUN}/{results.FID}",
+            f"{RUN}/{stages.FID}",
         log:
             f"{RUN}/fid.log",
         conda:
@@ -41,7 +41,7 @@ if STUDY.fid:
             gpu=1,
         params:
             data=folder_of("manifest"),
-            options=measurements.as_options(STUDY.fid.of_each_run),
+            options=stages.as_options(STUDY.fid.of_each_run),
             version=versions.FID,
         shell:
             "exec python -m diffenc fid --samples {input.samples} --data {params.data} --weights {input.weights:q}"

@@ -23,14 +23,14 @@ rule figure_of_run:
     log:
         f"{OF_RUN}.log",
     wildcard_constraints:
-        figure="|".join(show.OF_A_RUN),
+        figure="|".join(outputs.OF_A_RUN),
     conda:
         ENVIRONMENT
     params:
         of=lambda wildcards: run_of(wildcards).path,
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
         title=lambda wildcards: STUDY.facts(wildcards.dataset).title,
-        caption=lambda wildcards: show.FIGURE_CAPTIONS[wildcards.figure],
+        caption=lambda wildcards: outputs.FIGURE_CAPTIONS[wildcards.figure],
         version=versions.SHOW,
     shell:
         "python -m diffenc figure {wildcards.figure} --of {params.of}" " --out {params.stem} > {log} 2>&1"
@@ -51,7 +51,7 @@ use rule figure_of_run as figure_of_group with:
     log:
         f"{OF_GROUP}.log",
     wildcard_constraints:
-        figure="|".join(show.OF_A_GROUP),
+        figure="|".join(outputs.OF_A_GROUP),
     conda:
         ENVIRONMENT
     params:
@@ -59,5 +59,5 @@ use rule figure_of_run as figure_of_group with:
         order=STUDY.models,
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
         title=lambda wildcards: STUDY.facts(wildcards.dataset).title,
-        caption=lambda wildcards: show.FIGURE_CAPTIONS[wildcards.figure],
+        caption=lambda wildcards: outputs.FIGURE_CAPTIONS[wildcards.figure],
         version=versions.SHOW,

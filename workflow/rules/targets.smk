@@ -25,13 +25,13 @@ for name in STUDY.datasets:
             dataset_targets(name),
 
 
-for stem in contents.tables_of_all(STUDY):
+for stem in targets.tables_of_all(STUDY):
 
     rule:
         name:
             os.path.basename(stem)
         input:
-            files_with([stem], show.TABLE_FILES),
+            files_with([stem], outputs.TABLE_FILES),
 
 
 for name, selection in STUDY.selections.items():
@@ -40,7 +40,7 @@ for name, selection in STUDY.selections.items():
         name:
             name
         input:
-            files_with([f"tables/{selection.dataset}/{name}"], show.TABLE_FILES),
+            files_with([f"tables/{selection.dataset}/{name}"], outputs.TABLE_FILES),
 
 
 rule page:

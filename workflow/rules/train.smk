@@ -7,10 +7,10 @@ rule train:
         test=prepared("test.npy"),
         manifest=prepared("manifest.json"),
     output:
-        model=f"{RUN}/{results.MODEL}",
-        config=f"{RUN}/{results.CONFIG}",
-        history=f"{RUN}/{results.HISTORY}",
-        cost=f"{RUN}/{results.COST}",
+        model=f"{RUN}/{stages.MODEL}",
+        config=f"{RUN}/{stages.CONFIG}",
+        history=f"{RUN}/{stages.HISTORY}",
+        cost=f"{RUN}/{stages.COST}",
     log:
         f"{RUN}/train.log",
     conda:
@@ -40,8 +40,8 @@ for i, run in enumerate(STUDY.weights, start=1):
             weights=STUDY.weights[run].file(run.seed),
             shape=STUDY.weights[run].config,
         output:
-            model=files_of([run], results.MODEL),
-            config=files_of([run], results.CONFIG),
+            model=files_of([run], stages.MODEL),
+            config=files_of([run], stages.CONFIG),
         log:
             files_of([run], "adopt.log"),
         # a file is written in another format: it needs no job of its own

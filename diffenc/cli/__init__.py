@@ -1,0 +1,1 @@
+"""The command line; `diffenc.cli.main` is its entry."""

@@ -1,0 +1,54 @@
+"""The command line: every Snakemake rule is one of these calls, so what the pipeline runs a person can run."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from diffenc.cli import bench, evaluate, report, train
+from diffenc.io.errors import UserError
+from diffenc.runtime.launch import is_worker
+from diffenc.runtime.signals import Ended
+
+
+class Parser(argparse.ArgumentParser):
+    """One whose complaint is one line, as any other mistake's."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print it and exit with status 2."""
+        self.exit(2, f"diffenc: error: {message}; see `{self.prog} --help`\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a user's mistake is one line on stderr and exit status 2."""
+    options = parser().parse_args(arguments)
+    # what each of several processes runs again
+    options.arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        options.command(options)
+    except UserError as error:
+        _exit(2, f"error: {error}")
+    except Ended as ended:
+        _exit(ended.status, str(ended))
+    except KeyboardInterrupt:
+        _exit(130, "interrupted; run the same command again to go on")
+
+
+def _exit(status: int, said: str) -> NoReturn:
+    if said:
+        print(f"diffenc: {said}", file=sys.stderr)
+    if is_worker():  # taking its connections down would wait for processes that may be gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = Parser(prog="diffenc", description=__doc__.splitlines()[0])
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    for module in (train, evaluate, bench, report):
+        module.add_commands(commands)
+    return top

@@ -1,0 +1,125 @@
+"""From the runs' files to what is shown: collect, compare, table, figure, page."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from diffenc.cli.options import Parsers, add_command, add_part, add_study, part
+from diffenc.io.errors import UserError
+from diffenc.io.files import write_csv
+from diffenc.reporting import render, targets
+from diffenc.reporting.targets import part_of
+from diffenc.results.runs import collect as collect_runs
+from diffenc.results.runs import read_runs
+from diffenc.results.tests import read_tests
+from diffenc.study.load import load_study
+from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN, OF_THE_STUDY, TABLES
+from diffenc.study.study import study_folder
+
+
+def collect(options: Namespace) -> None:
+    """Evaluations -> runs.csv."""
+    study = part(options)
+    write_csv(collect_runs(study, study_folder(study)), options.out)
+
+
+def compare(options: Namespace) -> None:
+    """runs.csv -> tests.csv; that of the whole study also corrects for the number of its tests."""
+    from diffenc.results.tests import add_holm, compare
+
+    tests = compare(part(options), read_runs(options.runs))
+    write_csv(tests if options.dataset else add_holm(tests), options.out)
+
+
+def table(options: Namespace) -> None:
+    """runs.csv, tests.csv and the runs' files -> one table."""
+    from diffenc.results.tests import add_holm, compare
+
+    study = part(options)
+    if options.kind not in (*TABLES, *OF_THE_STUDY, *study.selections):
+        known = ", ".join([*TABLES, *OF_THE_STUDY, *study.selections])
+        raise UserError(f"{options.kind}: is no table of {options.study}; it has {known}")
+    study, folder = part_of(options.kind, study), study_folder(study)
+    if options.runs and options.tests:
+        runs, tests = read_runs(options.runs), read_tests(options.tests)
+    else:
+        runs = collect_runs(study, folder)
+        tests = add_holm(compare(study, runs))
+    render.table(options.kind, study, runs, tests, folder, options.published, options.out)
+
+
+def figure(options: Namespace) -> None:
+    """A run's or a group's files -> one figure."""
+    if options.file:
+        if options.kind not in OF_A_RUN:
+            raise UserError(f"--file: {options.kind} compares models; name them by --of and --study")
+        render.figure_of_file(options.kind, options.file, options.out)
+        return
+    if not options.study:
+        raise UserError("--of: names a part of a study; name its file by --study")
+    study = load_study(options.study)
+    render.figure(options.kind, options.of, study, study_folder(study), options.out)
+
+
+def page(options: Namespace) -> None:
+    """All that a study shows -> one page."""
+    from diffenc.reporting.html.page import make_page
+
+    study = load_study(options.study)
+    folder = study_folder(study)
+    tables = targets.tables_of_all(study) + [
+        stem for name in study.datasets for stem in targets.tables_of(study, name)
+    ]
+    figures = [stem for name in study.datasets for stem in targets.figures_of(study, name)]
+    stems = ([folder / stem for stem in group] for group in (tables, figures))
+    make_page(study, options.study.read_text(), folder, folder.parent / "data", *stems, options.out)
+
+
+PUBLISHED = Path("config/published.yaml")
+
+
+def add_commands(parsers: Parsers) -> None:
+    """Add this module's commands to the command line."""
+    for add in (_collect, _compare, _table, _figure, _page):
+        add(parsers)
+
+
+def _collect(parsers: Parsers) -> None:
+    one = add_command(parsers, "collect", collect, "Gather a study's evaluations into one tidy CSV.")
+    add_study(one)
+    add_part(one)
+    one.add_argument("--out", type=Path, required=True)
+
+
+def _compare(parsers: Parsers) -> None:
+    one = add_command(parsers, "compare", compare, "Welch's tests of a study's comparisons, for every term.")
+    add_study(one)
+    add_part(one)
+    one.add_argument("--runs", type=Path, required=True, help="what `collect` wrote")
+    one.add_argument("--out", type=Path, required=True)
+
+
+def _table(parsers: Parsers) -> None:
+    one = add_command(parsers, "table", table, "Write one table as CSV, Markdown and LaTeX.")
+    one.add_argument("kind", help="such as components, or one of the study's selections")
+    add_study(one)
+    add_part(one)
+    one.add_argument("--published", type=Path, default=PUBLISHED, help=f"(default: {PUBLISHED})")
+    one.add_argument("--runs", type=Path, help="what `collect` wrote (default: collected now)")
+    one.add_argument("--tests", type=Path, help="what `compare` wrote (default: compared now)")
+    one.add_argument("--out", type=Path, required=True, help="without the suffix")
+
+
+def _figure(parsers: Parsers) -> None:
+    one = add_command(parsers, "figure", figure, "Draw one figure as SVG and PNG.")
+    one.add_argument("kind", choices=[*OF_A_RUN, *OF_A_GROUP])
+    add_study(one, required=False)
+    what = one.add_mutually_exclusive_group(required=True)
+    what.add_argument("--of", help="a run of the study, or DATASET/SCHEDULE for figures that compare models")
+    what.add_argument("--file", type=Path, help="what `encode` or `sample` wrote, of any model")
+    one.add_argument("--out", type=Path, required=True, help="without the suffix")
+
+
+def _page(parsers: Parsers) -> None:
+    one = add_command(parsers, "page", page, "Write the study's page, one file with all that it shows.")
+    add_study(one)
+    one.add_argument("--out", type=Path, required=True, help="the .html")

@@ -1,0 +1,105 @@
+"""Reading a prepared data set: memory-mapped arrays, checked against their manifest."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from diffenc.data import custom
+from diffenc.data.catalog import DATASETS, Dataset
+from diffenc.data.prepare import MANIFEST
+from diffenc.io.errors import UserError
+from diffenc.io.files import sha256_of
+
+
+class SplitEntry(TypedDict):
+    """How many images a split has, and its file's sha256."""
+
+    count: int
+    sha256: str
+
+
+class Manifest(TypedDict):
+    """What a prepared data set is; `shape` is C, H, W; `originals` maps file name to sha256."""
+
+    dataset: str
+    release: str
+    shape: Annotated[list[int], Field(min_length=3, max_length=3)]
+    levels: int
+    train: SplitEntry
+    test: SplitEntry
+    originals: dict[str, str]
+
+
+def manifest(folder: Path) -> Manifest:
+    """The manifest of a prepared data set.
+
+    Raises:
+        UserError: it is missing or not a manifest.
+    """
+    path = Path(folder) / MANIFEST
+    try:
+        return TypeAdapter(Manifest).validate_json(path.read_bytes(), strict=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {_remedy(folder)}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{path}: is damaged, {key}: {first['msg']}; {_remedy(folder)}") from error
+
+
+def facts(folder: Path) -> Dataset:
+    """Shape, levels and counts of a prepared data set. Raises UserError as `manifest` does."""
+    content = manifest(folder)
+    if content["dataset"] in DATASETS:
+        return DATASETS[content["dataset"]]
+    (channels, side, _), counts = content["shape"], (content["train"]["count"], content["test"]["count"])
+    name, levels, release = content["dataset"], content["levels"], content["release"]
+    return Dataset(name, channels, side, levels, *counts, custom.BATCH, release)
+
+
+def load(folder: Path, split: Literal["train", "test"]) -> np.memmap:
+    """The images of a split, uint8 (N, C, H, W), memory-mapped read-only.
+
+    Shape, type and size are checked, the content is not: that is `verify`'s, and slow.
+
+    Raises:
+        UserError: a file is missing, short or not what the manifest says.
+    """
+    content = manifest(folder)
+    path = Path(folder) / f"{split}.npy"
+    shape = (content[split]["count"], *content["shape"])
+    try:
+        images = np.lib.format.open_memmap(path, mode="r")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {_remedy(folder)}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: is damaged or cut short; {_remedy(folder)}") from error
+    if images.shape != shape or images.dtype != np.uint8:
+        raise UserError(
+            f"{path}: is {images.dtype} {images.shape}, the manifest says uint8 {shape}; {_remedy(folder)}"
+        )
+    if path.stat().st_size != images.offset + images.nbytes:
+        raise UserError(f"{path}: is longer than the manifest says; {_remedy(folder)}")
+    return images
+
+
+def verify(folder: Path) -> None:
+    """Read both splits in full and compare their sha256 with the manifest's.
+
+    Raises:
+        UserError: as `load`, or a file's content has changed.
+    """
+    content = manifest(folder)
+    for split in ("train", "test"):
+        load(folder, split)
+        path = Path(folder) / f"{split}.npy"
+        if sha256_of(path) != content[split]["sha256"]:
+            raise UserError(f"{path}: its sha256 is not the manifest's, it was changed; {_remedy(folder)}")
+
+
+def _remedy(folder: Path) -> str:
+    name = Path(folder).name if Path(folder).name in DATASETS else "DATASET"
+    return f"run `diffenc prepare {name} --out {folder}`"

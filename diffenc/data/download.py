@@ -1,0 +1,144 @@
+"""The original files of each data set: their names, where they may lie, and how to download them."""
+
+import http.client
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from diffenc.io.errors import UserError
+
+Splits = dict[str, tuple[str, ...]]
+
+_IDX: Splits = {"train": ("train-images-idx3-ubyte",), "test": ("t10k-images-idx3-ubyte",)}
+
+FILES: dict[str, Splits] = {
+    "mnist": _IDX,
+    "fashion_mnist": _IDX,
+    "cifar10": {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)},
+    "imagenet32": {"train": tuple(f"train_data_batch_{i}" for i in range(1, 11)), "test": ("val_data",)},
+}
+
+CIFAR10_ARCHIVE = "cifar-10-python.tar.gz"
+
+# sha256 of the uncompressed content: mirrors and distributions compress anew (Debian does), which changes the
+# .gz. Fashion-MNIST's were computed from Debian's copy, MNIST's are the ones in general use.
+IDX_SHA256 = {
+    "mnist": {
+        "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    },
+    "fashion_mnist": {
+        "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    },
+}
+
+# torchvision's folders and those of the published archives
+_FOLDERS = {
+    "mnist": ("", "raw", "MNIST/raw"),
+    "fashion_mnist": ("", "raw", "FashionMNIST/raw"),
+    "cifar10": ("", "cifar-10-batches-py"),
+    "imagenet32": ("", "Imagenet32_train", "Imagenet32_val", "Imagenet32_train_npz", "Imagenet32_val_npz"),
+}
+
+OLD_IMAGENET32 = {"train": 1_281_149, "test": 49_999}
+OLD_IMAGENET32_REFUSED = (
+    "this is the older release of ImageNet32 (train_32x32, valid_32x32: 1,281,149 and 49,999 images), whose numbers"
+    " are not comparable; download the newer one, Imagenet32_train.zip and Imagenet32_val.zip, from"
+    " https://image-net.org"
+)
+_OLD_IMAGENET32_NAMES = [
+    stem + suffix for stem in ("train_32x32", "valid_32x32") for suffix in ("", ".tar", ".npz", ".zip")
+]
+
+
+def locate(name: str, files: Path) -> dict[str, Path]:
+    """Where the original files lie, below `files`/NAME or `files`; downloaded to `files`/NAME if they may be.
+
+    Returns the path of each name in FILES; for CIFAR-10 possibly that of the archive alone; nothing for digits.
+
+    Raises:
+        UserError: a file is missing and cannot be downloaded.
+    """
+    names = [file for split in FILES.get(name, {}).values() for file in split]
+    found = {file: path for file in names if (path := _find(name, file, files))}
+    if len(found) == len(names):
+        return found
+    return _FETCH[name](files, name, found)
+
+
+def _find(name: str, file: str, files: Path) -> Path | None:
+    """The first of the places where `file` may lie, as it is, gzipped or as npz."""
+    suffix = {"imagenet32": ".npz", "cifar10": ""}.get(name, ".gz")
+    places = (
+        folder / sub / spelling
+        for folder in (files / name, files)
+        for sub in _FOLDERS[name]
+        for spelling in (file, file + suffix)
+    )
+    return next((place for place in places if place.is_file()), None)
+
+
+def _fetch_idx(files: Path, name: str, found: dict[str, Path]) -> dict[str, Path]:
+    from torchvision.datasets import MNIST, FashionMNIST
+
+    publisher = {"mnist": MNIST, "fashion_mnist": FashionMNIST}[name]
+    md5 = dict(publisher.resources)
+    missing = [file for split in FILES[name].values() for file in split if file not in found]
+    remedy = f"put {' and '.join(missing)} (or the .gz) into {files / name}"
+    for file in missing:
+        urls = [mirror + file + ".gz" for mirror in publisher.mirrors]
+        found[file] = _download(urls, md5[file + ".gz"], files / name, remedy)
+    return found
+
+
+def _fetch_cifar10(files: Path, name: str, found: dict[str, Path]) -> dict[str, Path]:
+    from torchvision.datasets import CIFAR10
+
+    archive = _find(name, CIFAR10_ARCHIVE, files)
+    if archive is None:
+        missing = [file for split in FILES[name].values() for file in split if file not in found]
+        remedy = f"put {CIFAR10_ARCHIVE}, or {', '.join(missing)}, into {files / name}"
+        archive = _download([CIFAR10.url], CIFAR10.tgz_md5, files / name, remedy)
+    return {CIFAR10_ARCHIVE: archive}
+
+
+def _fetch_imagenet32(files: Path, name: str, found: dict[str, Path]) -> dict[str, Path]:
+    """Never downloaded: it needs an account. Says which release it sees, or what is missing."""
+    for folder in (files / name, files):
+        for old in _OLD_IMAGENET32_NAMES:
+            if (folder / old).exists():
+                raise UserError(f"{folder / old}: {OLD_IMAGENET32_REFUSED}")
+    missing = [file for split in FILES[name].values() for file in split if file not in found]
+    raise UserError(
+        f"{files / name}: {', '.join(missing)} missing; unpack Imagenet32_train.zip and Imagenet32_val.zip (or the"
+        " _npz ones) there, from https://image-net.org, which asks for an account"
+    )
+
+
+_FETCH: dict[str, Callable[[Path, str, dict[str, Path]], dict[str, Path]]] = {
+    "mnist": _fetch_idx,
+    "fashion_mnist": _fetch_idx,
+    "cifar10": _fetch_cifar10,
+    "imagenet32": _fetch_imagenet32,
+}
+
+
+def _download(urls: list[str], md5: str, folder: Path, remedy: str) -> Path:
+    """The file in `folder`, from the first mirror that has it with the right md5."""
+    from torchvision.datasets.utils import download_url
+
+    file = urls[0].rpartition("/")[2]
+    folder.mkdir(parents=True, exist_ok=True)
+    # A folder of its own: an interrupted download must not be taken for the original later on.
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as partial:
+        for url in urls:
+            try:
+                download_url(url, partial, file, md5)
+            except (RuntimeError, OSError, http.client.HTTPException) as error:
+                reason = " ".join(str(error).split())
+                continue
+            os.replace(Path(partial, file), folder / file)
+            return folder / file
+    raise UserError(f"{folder / file}: is missing and cannot be downloaded ({reason}); {remedy}")

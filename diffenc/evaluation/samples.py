@@ -1,0 +1,89 @@
+"""What a trained model shows: ancestral samples, and encodings of test images over time."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffenc.models import noise
+from diffenc.models.diffusion import Diffusion
+from diffenc.models.noise import Purpose
+from diffenc.runtime.device import compiled, dtype, exact_float32
+from diffenc.runtime.processes import Processes
+from diffenc.study.settings import Samples
+from diffenc.study.stages import ENCODING_TIMES, HEATMAP_TIMES
+
+ENCODED_IMAGES = 8
+BATCH = 250  # samples that go through the network together; the noise does not depend on it
+
+
+@torch.no_grad()
+def draw_samples(
+    model: Diffusion,
+    shape: tuple[int, ...],
+    settings: Samples,
+    device: torch.device,
+    processes: Processes | None = None,
+    batch: int = BATCH,
+    first: int = 0,
+) -> np.ndarray | None:
+    """(count, C, H, W) uint8 in `steps` ancestral steps, those at position `first` and after.
+
+    The noise depends on (seed, step, position) alone, so that samples may be drawn in parts.
+
+    Several processes draw a part each, `batch` samples at a time, and the first one gets them all; the others get
+    None.
+    """
+    exact_float32()
+    processes, model = processes or Processes(device), model.to(device)
+    model.compute_in(dtype(settings.precision))
+
+    def draw(positions: Tensor) -> np.ndarray:
+        def step_noise(i: int) -> Tensor:
+            return noise.normal(noise.keys(noise.stream(settings.seed, Purpose.SAMPLE, i), positions), shape)
+
+        return ancestral(model, settings.steps, step_noise).cpu().numpy()
+
+    positions = torch.arange(first, first + settings.count, device=device)[processes.part(settings.count)]
+    parts = processes.gather(np.concatenate([draw(some) for some in positions.split(batch)]))
+    return np.concatenate(parts) if processes.first else None
+
+
+def ancestral(model: Diffusion, steps: int, noise: Callable[[int], Tensor]) -> Tensor:
+    """Images (B, C, H, W) uint8 by `steps` ancestral steps.
+
+    Args:
+        model: a trained model.
+        steps: T.
+        noise: gives standard normal (B, C, H, W) for an index: T for z_1, and i for the step to time i / T.
+    """
+    z = noise(steps)
+    gammas = model.gammas(z, *(i / steps for i in range(steps + 1)))  # on the device once, not in every step
+    step = compiled(model.step_between, z.device)
+    for i in reversed(range(steps)):
+        z = step(z, gammas[i], gammas[i + 1], noise(i))
+    return model.decode(z)
+
+
+@torch.no_grad()
+def encodings(model: Diffusion, images: np.ndarray, device: torch.device) -> dict[str, np.ndarray]:
+    """x_t of the first images at the times that heat maps and encoding figures show.
+
+    Args:
+        model: a trained model.
+        images: (N, C, H, W) uint8, of which the first few are encoded.
+        device: where to compute.
+
+    Returns:
+        `images` (n, C, H, W) uint8, `x` (n, C, H, W) in (-1, 1), `t` and its `gamma` (T,), `x_t` (T, n, C, H, W)
+        float32.
+    """
+    exact_float32()
+    chosen = torch.from_numpy(np.array(images[:ENCODED_IMAGES])).to(device)
+    x = model.to(device).scale(chosen)
+    t = np.array(sorted({*HEATMAP_TIMES, *ENCODING_TIMES}))
+    gammas = model.schedule(torch.tensor(t, dtype=x.dtype, device=device))
+    x_t = torch.stack([model.encode(x, gamma.expand(len(x))) for gamma in gammas])
+    arrays = {"images": chosen, "x": x, "gamma": gammas, "x_t": x_t}
+    return {"t": t} | {name: values.cpu().numpy() for name, values in arrays.items()}

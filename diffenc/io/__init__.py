@@ -1,0 +1,1 @@
+"""Files, arrays, tensors, settings, and the one error of the user's."""

@@ -1,0 +1,83 @@
+"""Files that are there whole or not at all."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diffenc.io.errors import UserError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """`write` to a temporary name beside `path`, then rename: a reader sees the old file or the new one.
+
+    Raises:
+        UserError: the file cannot be written; what was there is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        temporary.chmod(0o666 & ~_umask())  # safetensors' 0600 would hide results from a group
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); free space, or name another folder")
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a whole file or nothing."""
+    data = content.encode() if isinstance(content, str) else content
+    write_atomically(Path(path), lambda temporary: temporary.write_bytes(data))
+
+
+def sha256_of(path: Path) -> str:
+    """A file's sha256, in hexadecimal. Raises OSError."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+LOCK = ".lock"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder for one job. The lock is the system's: it goes with the process, however that ends.
+
+    Raises:
+        UserError: another job holds it, on this machine or on one that shares the file system.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise UserError(f"{folder}: is being trained by {file.read() or 'another job'}; wait for it, or stop it")
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def write_csv(frame: "DataFrame", path: Path) -> None:
+    """Write a frame with all its digits, in one step; a missing value is an empty field."""
+    write_file(path, frame.to_csv(index=False, lineterminator="\n"))

@@ -1,0 +1,166 @@
+"""The variational diffusion model: its negative ELBO as three terms, and ancestral sampling (MATH.md)."""
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from diffenc.models import likelihood
+from diffenc.models.encoders import Identity, NonTrainable, Trainable
+from diffenc.models.schedules import Schedule, alpha, alpha_squared, sigma, sigma_squared
+
+
+class Terms(NamedTuple):
+    """The negative ELBO's three terms, (B,) each, in nats an image."""
+
+    reconstruction: Tensor
+    latent: Tensor
+    diffusion: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Their sum: the bound on -log p(x), (B,) nats."""
+        return self.reconstruction + self.latent + self.diffusion
+
+
+class Diffusion(nn.Module):
+    """Continuous-time variational diffusion of images with K = `levels` values a pixel."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        encoder: Identity | NonTrainable | Trainable,
+        denoiser: nn.Module,
+        levels: int,
+        prediction: Literal["v", "epsilon"],
+    ) -> None:
+        super().__init__()
+        self.schedule, self.encoder, self.denoiser = schedule, encoder, denoiser
+        self.levels, self.prediction = levels, prediction
+
+    def compute_in(self, precision: torch.dtype) -> None:
+        """Let the denoiser's activations and products have this precision; all else keeps its own.
+
+        The encoder among it: in bfloat16 dy/dgamma is so coarse that gradients turn away (benchmarks/README.md).
+        """
+        self.denoiser.precision = precision
+
+    def denoise(self, z: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
+        """z_t (B, C, H, W), gamma_t (B,) -> the prediction (B, C, H, W), as v or epsilon."""
+        return self.denoiser(z, gamma, keys)
+
+    def encode(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
+        """x (B, C, H, W) in (-1, 1), gamma_t (B,) -> x_t (B, C, H, W)."""
+        return self.encoder(x, gamma, keys)
+
+    def scale(self, images: Tensor) -> Tensor:
+        """Pixels (B, C, H, W) uint8 -> x (B, C, H, W) in (-1, 1), in the model's precision."""
+        return likelihood.scale(images, self.levels, self.schedule.line()[0].dtype)
+
+    def loss_terms(
+        self,
+        images: Tensor,
+        t: Tensor | None = None,
+        eps_0: Tensor | None = None,
+        eps_t: Tensor | None = None,
+        keys: Tensor | None = None,
+    ) -> Terms:
+        """The three terms of the negative ELBO.
+
+        Args:
+            images: (B, C, H, W) uint8.
+            t: (B,) times in [0, 1]; by default low-discrepancy ones, with an offset from torch's generator.
+            eps_0: (B, C, H, W) noise of z_0; by default from torch's generator.
+            eps_t: (B, C, H, W) noise of z_t; likewise.
+            keys: (B,) dropout keys (`diffenc.noise`); None: no dropout.
+        """
+        x = self.scale(images)
+        t = low_discrepancy(torch.rand(()).item(), len(x), x) if t is None else t
+        eps_0 = torch.randn_like(x) if eps_0 is None else eps_0
+        eps_t = torch.randn_like(x) if eps_t is None else eps_t
+        gamma = self.schedule(t)
+        x_0, x_1, x_t, r = self._encoded(x, gamma, keys)
+        diffusion = self.diffusion(x_t, r, gamma, eps_t, keys)
+        return Terms(self.reconstruction(images, x_0, eps_0), self.latent(x_1), diffusion)
+
+    def _encoded(self, x: Tensor, gamma: Tensor, keys: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """x_0, x_1, x_t and its r, in one pass of the encoder."""
+        ends = torch.stack(self.schedule.ends()).repeat_interleave(len(x))
+        encoded, r = self.encoder.with_motion(x, torch.cat([ends, gamma]), keys)
+        return *encoded.chunk(3), r
+
+    def reconstruction(self, images: Tensor, x_0: Tensor, eps_0: Tensor) -> Tensor:
+        """-log p(x | z_0) with z_0 / alpha_0 = x_0 + exp(gamma_0 / 2) eps_0: (B,) nats."""
+        gamma_0, _ = self.schedule.ends()
+        return -likelihood.log_prob(images, x_0 + torch.exp(gamma_0 / 2) * eps_0, gamma_0, self.levels)
+
+    def latent(self, x_1: Tensor) -> Tensor:
+        """KL(q(z_1 | x) || N(0, I)): (B,) nats."""
+        _, gamma_1 = self.schedule.ends()
+        variance = sigma_squared(gamma_1)
+        kl = 0.5 * (alpha_squared(gamma_1) * x_1.square() + variance - variance.log() - 1)
+        return kl.flatten(1).sum(1)
+
+    def diffusion(
+        self, x_t: Tensor, r: Tensor | None, gamma: Tensor, eps: Tensor, keys: Tensor | None = None
+    ) -> Tensor:
+        """1/2 gamma' ||eps - eps_hat + alpha sigma c||^2 at gamma_t, (B,) nats; eps - eps_hat = alpha (v - v_hat).
+
+        c = x_hat - r is what the counterterm leaves of the encoder's motion (`diffenc.encoder`).
+        """
+        a, s = (root(gamma)[:, None, None, None] for root in (alpha, sigma))
+        z = a * x_t + s * eps
+        prediction = self.denoise(z, gamma, keys)
+        error = eps - prediction if self.prediction == "epsilon" else a * (a * eps - s * x_t - prediction)
+        if r is not None:
+            error = error + a * s * (self.x_hat(z, prediction, a, s) - r)
+        _, slope = self.schedule.line()
+        return 0.5 * slope * error.square().flatten(1).sum(1)
+
+    def x_hat(self, z: Tensor, prediction: Tensor, a: Tensor, s: Tensor) -> Tensor:
+        """x_hat (B, C, H, W) from a prediction at z_t = alpha x_t + sigma eps."""
+        if self.prediction == "epsilon":
+            return (z - s * prediction) / a
+        return a * z - s * prediction
+
+    def step_mean(self, z_t: Tensor, s: float, t: float) -> Tensor:
+        """mu_P, the mean of p(z_s | z_t) for z_t (B, C, H, W) at time t and s < t; like z_t."""
+        return self._step_mean(z_t, *self.gammas(z_t, s, t))
+
+    def _step_mean(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor) -> Tensor:
+        prediction = self.denoise(z_t, gamma_t.expand(len(z_t)))
+        x_hat = self.x_hat(z_t, prediction, alpha(gamma_t), sigma(gamma_t))
+        shrink = torch.expm1(gamma_s - gamma_t)
+        mean = alpha(gamma_s) / alpha(gamma_t) * (shrink + 1) * z_t - alpha(gamma_s) * shrink * x_hat
+        if not isinstance(self.encoder, Identity):
+            mean = mean - alpha(gamma_s) * (gamma_s - gamma_t) * sigma_squared(gamma_t) * x_hat
+        return mean
+
+    def sample_step(self, z_t: Tensor, s: float, t: float, eps: Tensor) -> Tensor:
+        """One ancestral step from z_t (B, C, H, W) at time t to z_s at s < t, with noise eps (B, C, H, W)."""
+        return self.step_between(z_t, *self.gammas(z_t, s, t), eps)
+
+    def step_between(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor) -> Tensor:
+        """`sample_step` from gamma_t to gamma_s, both ()."""
+        spread = sigma(gamma_s) * torch.sqrt(-torch.expm1(gamma_s - gamma_t))
+        return self._step_mean(z_t, gamma_s, gamma_t) + spread * eps
+
+    def gammas(self, z: Tensor, *times: float) -> Tensor:
+        """gamma at these times, (len(times),), on z's device and in its precision."""
+        return self.schedule(torch.tensor(times, dtype=z.dtype, device=z.device))
+
+    def decode(self, z_0: Tensor) -> Tensor:
+        """z_0 (B, C, H, W) -> the most likely pixels (B, C, H, W) uint8."""
+        gamma_0, _ = self.schedule.ends()
+        return likelihood.most_likely(z_0 / alpha(gamma_0), gamma_0, self.levels)
+
+
+def low_discrepancy(offset: float, count: int, like: Tensor) -> Tensor:
+    """t_i = (offset + i / B) mod 1: (B,) times that cover [0, 1] evenly (VDM, appendix I.1)."""
+    return (offset + torch.arange(count, dtype=like.dtype, device=like.device) / count) % 1
+
+
+def bits_per_dimension(nats: Tensor, dimensions: int) -> Tensor:
+    """Nats an image -> bits per dimension."""
+    return nats / (dimensions * math.log(2))

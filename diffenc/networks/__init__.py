@@ -1,0 +1,1 @@
+"""U-Nets and their layers, with tangents written out."""

@@ -1,1 +1,0 @@
-"""What single measurements wrote of a run, read and checked; nothing here needs torch."""

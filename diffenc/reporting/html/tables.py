@@ -1,0 +1,171 @@
+"""Reading a table back from the files that `typeset.write` made: its cells, what they sort by, its notes, its csv."""
+
+import base64
+import math
+import re
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from diffenc.io.errors import UserError, make
+from diffenc.reporting.tables.formatting import MINUS
+
+# "< 0.001", "2.620 ± 0.004", "1,281,167", "-0.0213 [-0.03, -0.01]", "3.1e-5", "∞"; 8-2 or 3D are names
+_NUMBER = re.compile(r"(?P<bound>[<>] ?)?(?P<value>[-+]?(?:∞|\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?))(?![\w-])")
+_PARTS = re.compile(r"(\d+)")
+
+
+class Cell(NamedTuple):
+    """One cell for the page: whether the row above says the same, and its place when its column is sorted.
+
+    Equal values share a `rank`; None, for what is missing or is no number among numbers, always comes last.
+    """
+
+    text: str
+    bold: bool
+    again: bool
+    rank: int | None
+
+
+class Head(NamedTuple):
+    """A column's header, and how it is aligned."""
+
+    text: str
+    align: str
+
+
+class Table(NamedTuple):
+    """A table for the page; `csv` is its file as a data URI, byte for byte."""
+
+    name: str
+    file: str
+    anchor: str
+    caption: str
+    heads: list[Head]
+    rows: list[list[Cell]]
+    notes: list[str]
+    csv: str
+
+    def without(self, header: str) -> "Table":
+        """The table without the first column, if that is its header and all its cells are the same."""
+        if self.heads[0].text != header or len(self.heads) == 1 or len({row[0].text for row in self.rows}) > 1:
+            return self
+        return self._replace(heads=self.heads[1:], rows=[row[1:] for row in self.rows])
+
+
+def read_table(stem: Path, file: str) -> Table:
+    """The table that `typeset.write` wrote at `stem`; its csv is offered under the name `file`.
+
+    Raises:
+        UserError: stem.html or stem.csv is missing, damaged, or they are not of one table.
+    """
+    page, csv = stem.with_name(f"{stem.name}.html"), stem.with_name(f"{stem.name}.csv")
+    found = _Reader()
+    found.feed(read_bytes(page).decode(errors="replace"))
+    found.close()
+    if not found.heads or not found.rows or any(len(row) != len(found.heads) for row in found.rows):
+        raise UserError(f"{page}: is damaged, not a table of even rows; {make(page)}")
+    content = read_bytes(csv)
+    try:
+        lines = len(pd.read_csv(BytesIO(content)))
+    except ValueError as error:  # the parser's own errors derive from it
+        raise UserError(f"{csv}: is not a table ({' '.join(str(error).split())}); {make(csv)}")
+    if lines != len(found.rows):
+        raise UserError(f"{csv}: has {lines} rows, {page.name} has {len(found.rows)}; {make(csv)}")
+    caption, *notes = found.paragraphs or [stem.name]
+    anchor = re.sub(r"\W+", "-", file.removesuffix(".csv"))
+    return Table(stem.name, file, anchor, caption, found.heads, _cells(found.rows), notes, csv_uri(content))
+
+
+def read_bytes(path: Path) -> bytes:
+    """A result's bytes; raises UserError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {make(path)}")
+
+
+def csv_uri(content: bytes) -> str:
+    """A csv as a data URI: a browser saves exactly these bytes."""
+    return data_uri("text/csv;charset=utf-8", content)
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """Content of a MIME type as a data URI."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def ranks(texts: list[str]) -> list[int | None]:
+    """Each cell's place in its column's order, equal values sharing one.
+
+    Numbers go by the first value that is shown, `< p` just before p. Where a column has any number, text in it
+    (n/a, exact, not published) has no place. A column of text goes by its words and the numbers in them, so that
+    DiffEnc-8-2 comes before DiffEnc-32-4.
+    """
+    keys: list[tuple | None] = [_number(text) for text in texts]
+    if not any(keys):
+        keys = [_natural(text) for text in texts]
+    order = {key: i for i, key in enumerate(sorted({key for key in keys if key is not None}))}
+    return [None if key is None else order[key] for key in keys]
+
+
+def _number(text: str) -> tuple[float, int] | None:
+    if not (match := _NUMBER.match(text.strip().lstrip("[").replace(MINUS, "-"))):
+        return None
+    plain = match["value"].replace(",", "")
+    side = {"<": -1, ">": 1}.get((match["bound"] or "")[:1], 0)
+    return (float(plain.replace("∞", "inf")), side)
+
+
+def _natural(text: str) -> tuple | None:
+    parts = _PARTS.split(text.strip().casefold())
+    return (
+        tuple((int(part), "") if part.isdecimal() else (math.inf, part) for part in parts) if text.strip() else None
+    )
+
+
+def _cells(rows: list[list[tuple[str, bool]]]) -> list[list[Cell]]:
+    """The cells with the names put back that `typeset` leaves out where the row above has them."""
+    whole: list[list[tuple[str, bool, bool]]] = []
+    for row in rows:
+        leading = next((j for j, (text, _) in enumerate(row) if text), 0) if whole else 0
+        again = [(text, bold, True) for text, bold, _ in whole[-1][:leading]] if leading else []
+        whole.append(again + [(text, bold, False) for text, bold in row[leading:]])
+    columns = [ranks([text for text, _, _ in column]) for column in zip(*whole, strict=True)]
+    return [[Cell(*cell, columns[j][i]) for j, cell in enumerate(row)] for i, row in enumerate(whole)]
+
+
+class _Reader(HTMLParser):
+    """What a page of `typeset` says: header, rows of (text, whether bold), and the paragraphs around the table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads: list[Head] = []
+        self.rows: list[list[tuple[str, bool]]] = []
+        self.paragraphs: list[str] = []
+        self._text = ""
+        self._bold = False
+        self._align = "right"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("td", "th", "p"):
+            self._text, self._bold, self._align = "", False, dict(attrs).get("class") or "right"
+        elif tag == "b":
+            self._bold = True
+        elif tag == "tr" and self.heads:
+            self.rows.append([])
+
+    def handle_data(self, data: str) -> None:
+        self._text += data
+
+    def handle_endtag(self, tag: str) -> None:
+        text = " ".join(self._text.split())
+        if tag == "th":
+            self.heads.append(Head(text, self._align))
+        elif tag == "td" and self.rows:
+            self.rows[-1].append((text, self._bold))
+        elif tag == "p":
+            self.paragraphs.append(text)

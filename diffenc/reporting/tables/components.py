@@ -1,0 +1,90 @@
+"""The losses and their tests, one tidy frame a table: loss components, per-seed values, tests."""
+
+import math
+
+import pandas as pd
+
+from diffenc.reporting.tables.common import (
+    BY_AUTHORS,
+    HERE,
+    PUBLISHED_VERSUS,
+    VERSUS,
+    Row,
+    first_of,
+    groups_of,
+    titled,
+)
+from diffenc.results.runs import PROVENANCE
+from diffenc.statistics.welch import Summary, summarise, welch
+from diffenc.study.published import NOT_ON_RECORD, Published
+from diffenc.study.settings import Selection
+from diffenc.study.stages import TERMS
+from diffenc.study.study import Run, Study
+
+ENDS = ("gamma_0", "gamma_1")
+
+
+def components(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, published: Published) -> pd.DataFrame:
+    """The loss components, a row per data set, schedule and model: the paper's Table 2.
+
+    Terms are means over seeds in bits per dimension, with standard errors over seeds (missing with one seed);
+    gamma_0 and gamma_1 are means too, given for learned schedules only. A column p_less_than_MODEL has the
+    one-sided p-value of the total for each model that a comparison names, published_p_less_than_MODEL the paper's.
+    The columns published_... are the paper's, minus_published is our total minus its, with Welch's two-sided p
+    where both have a standard error; `trained` says by whom.
+
+    Raises:
+        UserError: `runs` is not exactly the study's.
+    """
+    rows = []
+    for key, group in groups_of(study, runs):
+        row = key | first_of(group, "parameters", "steps") | {"n": group["seed"].nunique()}
+        terms = {term: summarise(group["bpd"][group["term"] == term]) for term in TERMS}
+        for term, summary in terms.items():
+            row |= {term: summary.mean, f"{term}_se": summary.se}
+        row |= {name: group[name].mean() if key["schedule"] == "learned" else math.nan for name in ENDS}
+        row |= _beside(published, **key, total=terms["total"])
+        mine = tests[(tests[["dataset", "schedule", "lower", "term"]] == [*key.values(), "total"]).all(axis=1)]
+        for than, p in zip(mine["than"], mine["p_less"], strict=True):
+            paper = published.p_value(key["dataset"], key["model"], than, key["schedule"])
+            row |= {VERSUS + than: p, PUBLISHED_VERSUS + than: math.nan if paper is None else paper}
+        row |= {"trained": HERE if Run(**key, seed=group["seed"].iloc[0]) in study.training else BY_AUTHORS}
+        rows.append(row | first_of(group, *PROVENANCE))
+    return titled(pd.DataFrame(rows).astype({"published_n": "Int64"}), study)
+
+
+def selected(
+    study: Study, runs: pd.DataFrame, tests: pd.DataFrame, published: Published, selection: Selection
+) -> pd.DataFrame:
+    """`components` of the selection's models, in its order, with p-values against each other only.
+
+    Raises:
+        UserError: `runs` is not exactly the study's.
+    """
+    frame = components(study, runs, tests, published)
+    frame = frame[(frame["dataset"] == selection.dataset) & (frame["schedule"] == selection.schedule)]
+    frame = frame.set_index("model", drop=False).loc[selection.models].reset_index(drop=True)
+    others = [
+        name
+        for name in frame
+        if name.startswith((VERSUS, PUBLISHED_VERSUS))
+        and (name.split(VERSUS)[-1] not in selection.models or frame[name].isna().all())
+    ]
+    return frame.drop(columns=others)
+
+
+def _beside(published: Published, dataset: str, schedule: str, model: str, total: Summary) -> Row:
+    """The paper's result of a model, and by how much ours differs."""
+    found = published.result(dataset, model, schedule)
+    se = math.nan if found is None or found.total_se is None else found.total_se
+    row = {
+        "published_total": found.total if found else math.nan,
+        "published_total_se": se,
+        "published_diffusion": math.nan if found is None or found.diffusion is None else found.diffusion,
+        "published_n": found.seeds if found else None,
+        "published_sure": found.sure if found else NOT_ON_RECORD,
+    }
+    p = math.nan
+    if not (math.isnan(se) or math.isnan(total.se)):
+        p = welch(total, Summary(found.total, se, found.seeds)).p_two_sided
+    return row | {"minus_published": total.mean - row["published_total"], "minus_published_p_two_sided": p}

@@ -1,0 +1,181 @@
+"""The tables of losses and tests for reading: which of a frame's columns are shown, and how."""
+
+import math
+from functools import partial
+
+import pandas as pd
+
+from diffenc.reporting.tables.common import BY_AUTHORS, PUBLISHED_VERSUS, TITLES, VERSUS, measured
+from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, interval, mean_se, number, p_value
+from diffenc.study.published import NOT_ON_RECORD, NOTE, decimals
+from diffenc.study.stages import TERMS
+
+_GROUP = 2  # the first two columns, data set and schedule
+_OVER_SEEDS = ("mean", "SE")
+_ALWAYS = (*TERMS, "published")
+
+
+def sheet(frame: pd.DataFrame) -> Sheet:
+    """What `losses` made, for reading: `mean ± standard error` to three decimals, the lowest mean total of each data
+    set and schedule in bold, and notes on what the numbers are."""
+    return Sheet(frame, _columns(frame), _notes(frame), _GROUP, _best(frame))
+
+
+def _plain(column: str, decimals: int = 3) -> Cell:
+    return lambda row: number(row[column], decimals)
+
+
+def _difference(row: Row) -> str:
+    # four decimals: models are evaluated under the same noise, so a difference is finer than its parts
+    return interval(row, "difference", "ci95_low", "ci95_high", decimals=4)
+
+
+def _test(column: str) -> Cell:
+    return lambda row: "exact" if _exact(row) else p_value(row[column])
+
+
+def _exact(row: Row) -> bool:
+    """Neither model's term varies over its seeds: the difference is known, and a p-value would be for show."""
+    return row["ci95_low"] == row["ci95_high"]
+
+
+def _versus(row: Row) -> str:
+    """Such as 0.027 (VDMv-32, published: 0.03); 0.004 (VDMv-8)."""
+    texts = []
+    for than, p in ((name.removeprefix(VERSUS), p) for name, p in row.items() if name.startswith(VERSUS)):
+        if not pd.isna(p):
+            paper = row.get(PUBLISHED_VERSUS + than, math.nan)
+            texts.append(f"{p_value(p)} ({than}{'' if pd.isna(paper) else f', published: {paper:.2g}'})")
+    return "; ".join(texts) or "no claim"
+
+
+def _published(row: Row) -> str:
+    """Such as 2.641 ± 0.003 (n = 3, sure: high)."""
+    if pd.isna(row["published_total"]):
+        return NOT_ON_RECORD
+    text = number(row["published_total"], _published_decimals(row))
+    if not pd.isna(row["published_total_se"]):
+        text += f" ± {number(row['published_total_se'], _published_decimals(row))}"
+    return f"{text} (n = {row['published_n']}, sure: {row['published_sure']})"
+
+
+def _published_diffusion(row: Row) -> str:
+    value = row["published_diffusion"]
+    return NOT_ON_RECORD if pd.isna(value) else number(value, _published_decimals(row))
+
+
+def _published_decimals(row: Row) -> int:
+    return decimals(*(row[f"published_{name}"] for name in ("total", "total_se", "diffusion")))
+
+
+def _minus_published(row: Row) -> str:
+    """Such as -0.021 (p = 0.027)."""
+    if pd.isna(row["minus_published"]):
+        return NOT_ON_RECORD
+    p = row["minus_published_p_two_sided"]
+    return number(row["minus_published"]) + ("" if pd.isna(p) else f" (p = {p_value(p)})".replace("= <", "<"))
+
+
+# What a reader sees, in order: header, the columns it takes from the frame, a row's text, how it is aligned.
+_VIEWS: list[tuple[str, tuple[str, ...], Cell, str]] = [
+    ("schedule", ("schedule",), lambda row: row["schedule"], "left"),
+    ("model", ("model",), lambda row: row["model"], "left"),
+    ("claim", ("lower", "than"), lambda row: f"{row['lower']} < {row['than']}", "left"),
+    ("seed", ("seed",), lambda row: row["seed"], "left"),
+    ("term", ("term",), lambda row: row["term"], "left"),
+    ("parameters", ("parameters",), lambda row: f"{row['parameters']:,}", "right"),
+    ("steps", ("steps",), lambda row: f"{row['steps']:,}", "right"),
+    ("n", ("n",), lambda row: "-" if pd.isna(row["n"]) else str(row["n"]), "right"),
+    ("n", ("n_lower", "n_than"), lambda row: f"{row['n_lower']}, {row['n_than']}", "right"),
+    *((term, (term, f"{term}_se"), partial(mean_se, name=term), "right") for term in TERMS),
+    *((term, (term,), _plain(term), "right") for term in TERMS),
+    (
+        "MC SE of total",
+        ("total_mc_se",),
+        lambda row: "-" if row["seed"] in _OVER_SEEDS else number(row["total_mc_se"]),
+        "right",
+    ),
+    ("difference [95 % CI]", ("difference", "ci95_low", "ci95_high"), _difference, "right"),
+    ("p, one-sided", ("p_less",), _test("p_less"), "right"),
+    ("p, two-sided", ("p_two_sided",), _test("p_two_sided"), "right"),
+    ("Hedges' g", ("hedges_g",), _plain("hedges_g", 2), "right"),
+    ("γ₀", ("gamma_0",), lambda row: "fixed" if row["schedule"] == "fixed" else number(row["gamma_0"], 2), "right"),
+    ("γ₁", ("gamma_1",), lambda row: "fixed" if row["schedule"] == "fixed" else number(row["gamma_1"], 2), "right"),
+    ("published", ("published_total", "published_total_se"), _published, "left"),
+    ("published diffusion", ("published_diffusion",), _published_diffusion, "right"),
+    ("ours - published", ("minus_published",), _minus_published, "right"),
+]
+
+
+def _columns(frame: pd.DataFrame) -> list[Column]:
+    """The columns with something in them, and those that say so if there is nothing."""
+    titles = frame.attrs[TITLES]
+    found, taken = [Column("data set", lambda row: titles[row["dataset"]], "left")], set()
+    for header, needs, cell, align in _VIEWS:
+        present = all(name in frame and name not in taken for name in needs)
+        if present and (header in _ALWAYS or not frame[list(needs)].isna().all().any()):
+            found.append(Column(header, cell, align))
+            taken |= set(needs)
+    if any(name.startswith(VERSUS) for name in frame):
+        found.append(Column("p (lower than)", _versus, "left"))
+    return found
+
+
+def _best(frame: pd.DataFrame) -> frozenset[tuple[int, str]]:
+    """The mean totals that are the lowest of their data set and schedule, to the decimals shown."""
+    if "total" not in frame:
+        return frozenset()
+    means = frame[frame["seed"] == "mean"] if "seed" in frame else frame
+    shown = means["total"].round(3)
+    groups = shown.groupby([means["dataset"], means["schedule"]])
+    best = (shown == groups.transform("min")) & (groups.transform("size") > 1)
+    return frozenset((frame.index.get_loc(i), "total") for i in best.index[best])
+
+
+def _notes(frame: pd.DataFrame) -> list[str]:
+    """What the numbers are, and for each data set where they come from."""
+    notes, titles = [], frame.attrs[TITLES]
+    if "difference" in frame:
+        notes.append(
+            "Welch's test across n seeds of each model. Difference: the first model's mean minus the second's, in"
+            " bits per dimension, with its 95 % confidence interval; one-sided p: that the first is lower."
+        )
+        if (frame["ci95_low"] == frame["ci95_high"]).any():
+            notes.append("exact: the term varies over the seeds of neither model, the difference needs no test.")
+    elif "seed" in frame:
+        notes.append(
+            "Bits per dimension; SE: standard error over the n seeds; MC SE: Monte Carlo standard error of one run's"
+            " evaluation; bold: the lowest mean total."
+        )
+    else:
+        notes.append("Bits per dimension, mean ± standard error over n seeds; bold: the lowest mean total.")
+    if any(name.startswith(VERSUS) for name in frame):
+        notes.append(
+            "p: one-sided Welch test across seeds, total lower than that of the model in brackets;"
+            " no claim: the study compares it with none."
+        )
+    if "published_total" in frame:
+        notes += _published_notes(frame)
+    for dataset, group in frame.groupby("dataset", sort=False):
+        release, images = (
+            " or ".join(f"{value:,}" if column == "images" else value for value in group[column].unique())
+            for column in ("release", "images")
+        )
+        ways = group[["passes", "protocol"]].drop_duplicates().itertuples(index=False, name=None)
+        how = " or ".join(measured(*way) for way in ways)
+        notes.append(f"{titles[dataset]}: {release}; {images} test images, {how}.")
+    return notes
+
+
+def _published_notes(frame: pd.DataFrame) -> list[str]:
+    """What the published column is, and what of ours are the authors' own weights."""
+    notes = [NOTE]
+    if frame["minus_published"].notna().any():
+        notes.append(
+            "Ours - published: difference of the totals, with Welch's two-sided p where both have a standard error; a"
+            " published value with two decimals is known to 0.005 only. To compare like with like, look at steps, n,"
+            " release and protocol first."
+        )
+    if len(elsewhere := frame["model"][frame["trained"] == BY_AUTHORS]):
+        notes.append(f"Not trained here, but evaluated from the authors' checkpoints: {', '.join(elsewhere)}.")
+    return notes

@@ -1,0 +1,89 @@
+"""How sure the comparisons are: across seeds with corrections and several tests, their power, and over images."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from diffenc.io.errors import UserError, make
+from diffenc.reporting.tables import notes
+from diffenc.reporting.tables.common import (
+    CLAIM,
+    claim_columns,
+    claim_of,
+    difference_cell,
+    p_cell,
+    samples_of,
+    sizes,
+    sources,
+)
+from diffenc.reporting.tables.formatting import Column, Row, Sheet, number, p_value
+from diffenc.results.runs import check_runs
+from diffenc.results.tests import add_holm
+from diffenc.statistics.resampling import bootstrap_ci, permutation_p
+from diffenc.statistics.welch import welch
+from diffenc.study.stages import TESTS
+from diffenc.study.study import Comparison, Study
+
+GROUP = 2  # the first two columns, data set and schedule
+_FAMILY = ["p_holm", "holm_tests"]
+_TESTED = [
+    *("n_lower", "n_than", "bpd_lower", "bpd_than", "difference", "ci95_low", "ci95_high"),
+    *("bootstrap95_low", "bootstrap95_high", "hedges_g", "p_less"),
+    *("p_permutation", "p_permutation_smallest", "relabellings"),
+]
+
+
+def statistics(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Sheet:
+    """Every comparison of totals, with each seed's value, two intervals, effect size and three one-sided p-values.
+
+    Holm's are those in `tests` (`inference.add_holm`), which knows the whole study's family; without them the family
+    is the tests that are given.
+
+    Raises:
+        UserError: `runs` is not exactly the study's, or `tests` lacks one of its comparisons.
+    """
+    check_runs(study, runs)
+    whole = set(_FAMILY) <= set(tests.columns)
+    totals = (tests if whole else add_holm(tests)).query("term == 'total'")
+    frame = pd.DataFrame([_tested(*found) for found in samples_of(study, runs)], columns=[*CLAIM, *_TESTED])
+    frame = frame.merge(totals[[*CLAIM, *_FAMILY]], on=CLAIM, how="left").astype({"holm_tests": "Int64"})
+    if (untested := frame["p_holm"].isna()).any():
+        claim = "{dataset}/{schedule}: {lower} < {than}".format(**frame[untested].iloc[0])
+        raise UserError(f"{TESTS}: has no test of {claim}; {make(f'results/{study.name}/{TESTS}')}")
+    columns = [
+        *claim_columns(study),
+        Column("n", sizes),
+        Column("first, by seed", lambda row: _each(row["bpd_lower"]), "left"),
+        Column("second, by seed", lambda row: _each(row["bpd_than"]), "left"),
+        Column("difference [Welch's 95 % CI]", difference_cell),
+        Column("bootstrap 95 % CI", lambda row: _bracket(row["bootstrap95_low"], row["bootstrap95_high"])),
+        Column("Hedges' g", lambda row: number(row["hedges_g"], 2)),
+        Column("p, Welch", p_cell("p_less")),
+        Column("p, Holm", p_cell("p_holm")),
+        Column("p, permutation", _permutation),
+    ]
+    return Sheet(frame, columns, notes.of_statistics(frame, whole) + sources(study, runs), GROUP)
+
+
+def _tested(comparison: Comparison, lower: list[float], than: list[float]) -> list[object]:
+    """A row of `statistics`, in the order of its columns."""
+    test, permuted = welch(lower, than), permutation_p(lower, than)
+    return [
+        *claim_of(comparison).values(),
+        *(len(lower), len(than), *("; ".join(map(repr, values)) for values in (lower, than))),
+        *(test.difference, *test.ci95, *bootstrap_ci(lower, than), test.hedges_g, test.p_less),
+        *permuted,
+    ]
+
+
+def _each(values: str) -> str:
+    return "; ".join(number(float(value), 4) for value in values.split("; "))
+
+
+def _bracket(low: float, high: float) -> str:
+    return f"[{number(low, 4)}, {number(high, 4)}]"
+
+
+def _permutation(row: Row) -> str:
+    p = row["p_permutation"]
+    return f"{'n/a' if pd.isna(p) else p_value(p)} (least {p_value(row['p_permutation_smallest'])})"

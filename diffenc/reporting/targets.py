@@ -1,0 +1,130 @@
+"""Which tables and figures a study has, by their place below results/STUDY, without a suffix."""
+
+from pathlib import Path
+
+from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN, OF_THE_STUDY, TABLES, Which
+from diffenc.study.settings import NO_INCEPTION
+from diffenc.study.stages import FILES, as_options
+from diffenc.study.study import Run, Study, run_folder
+
+# they are about the study's comparisons, and there may be none
+_OF_COMPARISONS = ("comparisons", "power", "paired", "statistics")
+
+
+def tables_of(study: Study, dataset: str) -> list[str]:
+    """The tables of one data set: those of each kind, then the study's selections."""
+    part = study.only(dataset)
+    kinds = [kind for kind in study.tables if kind in TABLES and _has_rows(kind, part)]
+    chosen = [name for name, selection in study.selections.items() if selection.dataset == dataset]
+    return [f"tables/{dataset}/{name}" for name in [*kinds, *chosen]]
+
+
+def tables_of_all(study: Study) -> list[str]:
+    """The tables that go over all data sets."""
+    return [f"tables/{kind}" for kind in study.tables if kind in OF_THE_STUDY and _has_rows(kind, study)]
+
+
+def _has_rows(kind: str, part: Study) -> bool:
+    if kind in _OF_COMPARISONS:
+        return bool(part.comparisons)
+    if kind == "fid":
+        return bool(part.fid_runs())
+    table = (TABLES | OF_THE_STUDY)[kind]
+    return any(belongs(table.which, part, run) for run in part.all_runs)
+
+
+def figures_of(study: Study, dataset: str) -> list[str]:
+    """The figures of one data set: of the first seed of each model, then of groups of models."""
+    of_runs = [
+        f"figures/{kind}/{runs[0].path}"
+        for kind, figure in OF_A_RUN.items()
+        if figure.asked_for in study.figures
+        for group in study.groups(dataset).values()
+        for runs in group.values()
+        if belongs(figure.which, study, runs[0])
+    ]
+    of_groups = [
+        f"figures/{kind}/{dataset}/{schedule}"
+        for kind in OF_A_GROUP
+        if kind in study.figures
+        for _, schedule in study.groups(dataset)
+        if group_files(kind, study, dataset, schedule, Path())
+    ]
+    return of_runs + of_groups
+
+
+def measurements(study: Study, run: Run) -> list[str]:
+    """The commands of FILES that the study wants of a run: evaluation, and what its tables and figures show."""
+    shown = files_shown(study)
+    folder = run_folder(Path(), run)
+    return [command for command, file in FILES.items() if command == "evaluate" or folder / file in shown]
+
+
+def files_shown(study: Study) -> set[Path]:
+    """The runs' files that the study's tables and figures are made of, below the study's folder."""
+    found = {file for kind in study.tables for file in table_files(kind, study, Path())}
+    for (dataset, schedule), models in study.groups().items():
+        for kind in OF_A_GROUP.keys() & set(study.figures):
+            for files in group_files(kind, study, dataset, schedule, Path()).values():
+                found.update(files)
+        firsts = [runs[0] for runs in models.values()]
+        for figure in OF_A_RUN.values():
+            if figure.asked_for in study.figures:
+                found.update(
+                    run_folder(Path(), run) / figure.file for run in firsts if belongs(figure.which, study, run)
+                )
+    return found
+
+
+def options_of(command: str, study: Study, dataset: str) -> str:
+    """How a command of FILES measures the study's runs on a data set, as command line options."""
+    settings = {
+        "evaluate": study.evaluation_of(dataset),
+        "sample": study.samples,
+        "inspect": study.inspection,
+        "depth": study.depth,
+    }
+    return as_options(settings[command]) if command in settings else ""
+
+
+def belongs(which: Which, study: Study, run: Run) -> bool:
+    """Whether a figure or table of `which` runs shows this one."""
+    if which == "trained":
+        return run in study.training
+    return which == "all" or study.shape(run).encoder != "identity"
+
+
+def group_files(kind: str, study: Study, dataset: str, schedule: str, folder: Path) -> dict[str, list[Path]]:
+    """{model: the files that a group's figure shows}; empty if there is no such group, or no such model in it."""
+    figure = OF_A_GROUP[kind]
+    group = study.groups().get((dataset, schedule), {})
+    return {
+        model: [run_folder(folder, run) / figure.file for run in (runs if figure.all_seeds else runs[:1])]
+        for model, runs in group.items()
+        if belongs(figure.which, study, runs[0])
+    }
+
+
+def part_of(kind: str, study: Study) -> Study:
+    """The part of the study that a table rests on: a selection's runs, or those on the literature's data sets."""
+    if kind in study.selections:
+        return study.selected(kind)
+    return study.only("cifar10", "imagenet32") if kind == "literature" else study
+
+
+def table_files(kind: str, study: Study, folder: Path) -> list[Path]:
+    """The files of the study's runs that a table reads, beside runs.csv and tests.csv."""
+    table = (TABLES | OF_THE_STUDY).get(kind)
+    if not table or not table.file:
+        return []
+    runs = [run for run in study.all_runs if belongs(table.which, study, run)]
+    if kind == "fid":
+        runs = study.fid_runs() if study.fid.weights != NO_INCEPTION else []
+    return [run_folder(folder, run) / table.file for run in runs]
+
+
+def caption(kind: str, study: Study) -> str:
+    """A table's caption; a selection's is the study's own."""
+    if kind in study.selections:
+        return study.selections[kind].title
+    return (TABLES | OF_THE_STUDY)[kind].caption

@@ -1,0 +1,82 @@
+"""What depth.json says of a run: the bounds of finite depth T that `diffenc.depth` measures."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import FiniteFloat
+
+from diffenc.io.errors import UserError, make
+from diffenc.results.records import Record, Term, Terms, read_record
+
+EQUAL, BEST = "sigma_Q", "best"
+
+
+class Bound(Record):
+    """A bound in bits per dimension; `diffusion` is the sum of KLs, `excess` the total less the continuous one."""
+
+    total: Term
+    diffusion: Term
+    excess: Term
+
+
+class Ratio(Record):
+    """The best w of steps near t, fitted on n draws."""
+
+    t: FiniteFloat
+    w: FiniteFloat
+    n: int
+
+
+class AtDepth(Record):
+    """One T: its bounds by the choice of w (sigma_Q is w = 1), and the best w over t."""
+
+    T: int
+    bounds: dict[str, Bound]
+    ratio: list[Ratio]
+
+
+class FiniteDepth(Record):
+    """What depth.json says of a run; every bound has the continuous one's latent and reconstruction."""
+
+    images: int
+    passes: int
+    seed: int
+    continuous: Terms
+    depths: list[AtDepth]
+
+
+def name_of(ratio: float) -> str:
+    """What the bound of a fixed w is called."""
+    return f"w={ratio:g}"
+
+
+def read(path: Path) -> FiniteDepth:
+    """Read one depth.json.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    return read_record(FiniteDepth, path)
+
+
+def read_alike(paths: Iterable[Path]) -> list[FiniteDepth]:
+    """Read several depth.json that are to stand side by side.
+
+    Raises:
+        UserError: a file is missing or damaged, or was made with other settings than the first.
+    """
+    records = [(path, read(path)) for path in paths]
+    first, of_first = records[0]
+    for path, record in records[1:]:
+        for key, found, expected in zip(_SETTINGS, _settings(record), _settings(of_first), strict=True):
+            if found != expected:
+                raise UserError(f"{path}: {key} is {found}, in {first} it is {expected}; {make(path)}")
+    return [record for _, record in records]
+
+
+_SETTINGS = ("images", "passes", "seed", "depths", "bounds")
+
+
+def _settings(record: FiniteDepth) -> tuple[object, ...]:
+    bounds = [list(at.bounds) for at in record.depths]
+    return record.images, record.passes, record.seed, [at.T for at in record.depths], bounds

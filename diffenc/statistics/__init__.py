@@ -1,0 +1,5 @@
+"""Tests, intervals and power: pure functions of numbers."""
+
+from diffenc.statistics.welch import welch
+
+__all__ = ["welch"]

@@ -1,0 +1,174 @@
+"""What must fit together in a study; each complaint is a ValueError that names the key and the remedy."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diffenc.data.catalog import DATASETS
+from diffenc.io.errors import UserError
+from diffenc.study.settings import NO_INCEPTION
+from diffenc.zoo.authors_config import read_config
+from diffenc.zoo.configs import MODELS, model_config
+
+if TYPE_CHECKING:
+    from diffenc.study.settings import Training
+    from diffenc.study.study import Run, RunGroup, Study
+
+# the workflow's rules and the tables: a data set and a selection are targets of their own, beside these
+RESERVED = (
+    *("all", "datasets", "tables", "figures", "report", "page"),
+    *("prepare", "train", "evaluate", "sample", "encode", "inspect", "depth", "inception", "sample_for_fid", "fid"),
+    *("collect", "collect_dataset", "compare", "compare_dataset", "table", "selection", "table_of_all"),
+    *("figure_of_run", "figure_of_group"),
+    *("components", "seeds", "comparisons", "statistics", "power", "paired", "cost", "encoder", "endpoints"),
+    "literature",
+)
+
+
+def check_group(group: "RunGroup") -> None:
+    """One entry of `runs`."""
+    if group.gpus % group.nodes:
+        raise ValueError(f"gpus: {group.gpus} in all cannot be shared equally by {group.nodes} nodes")
+    if (group.training is None) == (group.weights is None):
+        raise ValueError("training or weights: give one of them, to train the runs or to take their weights")
+    if group.training:
+        if group.training.batch % group.gpus:
+            raise ValueError(f"training.batch: {group.training.batch} cannot be shared equally by {group.gpus} gpus")
+        for model in group.models:
+            if model not in MODELS:
+                raise ValueError(f"unknown model {model!r}; known: {', '.join(MODELS)}")
+    else:
+        _check_weights(group)
+
+
+def _check_weights(group: "RunGroup") -> None:
+    if len(group.models) > 1:
+        raise ValueError("weights: are one model's; give each model an entry of its own in `runs`")
+    if len(group.seeds) > 1 and "{seed}" not in group.weights.path:
+        raise ValueError("weights.path: is the same for all seeds; put {seed} where they differ")
+    for seed in group.seeds:
+        if not group.weights.file(seed).is_file():
+            raise ValueError(f"weights.path: {group.weights.file(seed)}: no such file; README.md says where they are")
+    try:
+        _, _, schedule = read_config(group.weights.config)
+    except UserError as error:
+        raise ValueError(f"weights.config: {error}")
+    if schedule != group.schedule:
+        raise ValueError(f"schedule: {group.weights.config} has a {schedule} one; write schedule: {schedule}")
+
+
+def check_study(study: "Study") -> None:
+    """The study as a whole."""
+    _check_datasets(study)
+    if (most := max(group.gpus for group in study.runs)) > study.samples.count:
+        raise ValueError(f"samples.count: {study.samples.count} cannot be shared by {most} gpus; ask for more")
+    if study.name == "data":
+        raise ValueError("name: results/data holds the prepared data sets; name the study otherwise")
+    _refuse_repeated("runs", [run.path for group in study.runs for run in group.runs])
+    _refuse_repeated("tables", study.tables)
+    _refuse_repeated("figures", study.figures)
+    claims = [f"{c.lower} < {c.than} on {c.dataset}/{c.schedule}" for c in study.comparisons]
+    _refuse_repeated("comparisons", claims)
+    _check_protocols(study)
+    _check_comparisons(study)
+    _check_evaluation(study)
+    _check_selections(study)
+    _check_fid(study)
+
+
+def _check_datasets(study: "Study") -> None:
+    for name, arrays in study.own_data.items():
+        if name in (*DATASETS, *RESERVED):
+            raise ValueError(f"own_data.{name}: that name is taken; name yours otherwise")
+        if arrays.noise and not Path(arrays.noise).is_file():
+            raise ValueError(f"own_data.{name}.noise: {arrays.noise}: no such file; name it, or take the key out")
+        if arrays.noise and study.evaluation.protocol == "authors":
+            raise ValueError(
+                f"evaluation.protocol: own_data.{name}.noise is in the place of any; write protocol: full"
+            )
+    for i, group in enumerate(study.runs):
+        if group.dataset not in study.own_data and group.dataset not in DATASETS:
+            known = ", ".join([*DATASETS, *study.own_data])
+            raise ValueError(f"runs[{i}]: unknown data set {group.dataset!r}; known: {known}")
+        try:
+            facts = study.facts(group.dataset)
+        except UserError as error:
+            raise ValueError(f"own_data.{group.dataset}: {error}")
+        if group.weights and group.models[0] in MODELS:
+            named, found = model_config(group.models[0], facts), read_config(group.weights.config)[0]
+            if named != found:
+                raise ValueError(
+                    f"runs[{i}]: {group.weights.config} is not a {group.models[0]} on {facts.title}; give the model"
+                    " its own name, or its own config"
+                )
+
+
+def _refuse_repeated(key: str, values: list[str]) -> None:
+    for value, count in Counter(values).items():
+        if count > 1:
+            raise ValueError(f"{key}: {value} is given twice; name each once")
+
+
+def _check_protocols(study: "Study") -> None:
+    protocols: dict[tuple[str, ...], tuple[Run, Training | None]] = {}
+    for run, group in study.members.items():
+        first, protocol = protocols.setdefault(run[:3], (run, group.training))
+        if (protocol and protocol.results()) != (group.training and group.training.results()):
+            raise ValueError(f"runs: {run.path} is trained otherwise than {first.path}; seeds share one protocol")
+
+
+def _check_comparisons(study: "Study") -> None:
+    for i, comparison in enumerate(study.comparisons):
+        if comparison.lower == comparison.than:
+            raise ValueError(f"comparisons[{i}]: compares {comparison.lower} with itself; name two models")
+        for model in (comparison.lower, comparison.than):
+            group = (comparison.dataset, model, comparison.schedule)
+            seeds = sum(run[:3] == group for run in study.all_runs)
+            if seeds < 2:
+                raise ValueError(
+                    f"comparisons[{i}]: {'/'.join(group)} has {seeds} seed(s) in `runs`; a test across seeds"
+                    " needs at least two"
+                )
+
+
+def _check_evaluation(study: "Study") -> None:
+    if study.evaluation.protocol == "given":
+        raise ValueError("evaluation.protocol: given noise comes with a data set, as own_data.NAME.noise; write full")
+    for name in study.datasets:
+        facts = study.facts(name)
+        count = study.evaluation_of(name).images or facts.test
+        if count > facts.test:
+            raise ValueError(f"evaluation.images: {count} asked for, {name} has {facts.test}; ask for fewer")
+        if study.evaluation.protocol == "authors" and count < facts.batch:
+            raise ValueError(
+                f"evaluation.images: protocol authors drops the last partial batch of {facts.batch}, and leaves"
+                f" none of {count}; take more, or protocol full"
+            )
+
+
+def _check_selections(study: "Study") -> None:
+    for name, selection in study.selections.items():
+        if name in (*RESERVED, *DATASETS, *study.own_data, *MODELS):
+            raise ValueError(f"selections.{name}: that name is taken; name the table otherwise")
+        group = study.groups().get((selection.dataset, selection.schedule), {})
+        for model in selection.models:
+            if model not in group:
+                raise ValueError(
+                    f"selections.{name}: {selection.dataset}/{model}/{selection.schedule} is not in `runs`; add it"
+                    " there, or take it out here"
+                )
+
+
+def _check_fid(study: "Study") -> None:
+    weights = study.fid and study.fid.weights
+    if weights and weights != NO_INCEPTION and not Path(weights).is_file():
+        raise ValueError(f"fid.weights: {weights}: no such file; name Inception's, or {NO_INCEPTION}, or nothing")
+    if (study.fid is None) == ("fid" in study.tables):
+        raise ValueError("fid: the table and the key `fid` go together; give both or neither")
+    for model in study.fid.models if study.fid else []:
+        group = (study.fid.dataset, model, study.fid.schedule)
+        if group not in [run[:3] for run in study.all_runs]:
+            raise ValueError(f"fid: {'/'.join(group)} is not in `runs`; add it there, or take it out here")
+    fewest = min(study.fid.parts.values()) if study.fid else 0
+    if study.fid and fewest < (most := max(study.devices[run].gpus for run in study.fid_runs())):
+        raise ValueError(f"fid.counts: a last part of {fewest} samples cannot be shared by {most} gpus; take others")

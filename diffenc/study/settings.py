@@ -1,0 +1,136 @@
+"""The settings in a study, part by part: what each key may be, and its default."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from diffenc.io.schema import Positive, Seed, Strict
+
+Schedule = Literal["fixed", "learned"]
+Protocol = Literal["full", "authors", "given"]  # given: under noise that comes with the data set
+# the file of Inception's weights, as torch-fidelity publishes them, and what fid.weights is where there are none
+INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
+NO_INCEPTION = "absent"
+PART = 500  # samples for FID that are drawn together: 2.7e16 FLOP of a large model in 1000 steps
+
+
+class Training(Strict):
+    """The protocol of the paper (MATH.md); a study overrides what it must."""
+
+    steps: Positive
+    batch: Positive = 128
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    warmup: Annotated[int, Field(ge=0)] = 100
+    beta_1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta_2: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.9999
+    dropout: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    log_every: Positive = 1000
+
+    def results(self) -> dict[str, Any]:
+        """What of it changes the trained weights."""
+        return self.model_dump(exclude={"log_every"})
+
+
+class Evaluation(Strict):
+    """How a trained run is measured on the test set."""
+
+    passes: Annotated[int, Field(ge=1)] = 10
+    seed: Seed = 0
+    images: Positive | None = None
+    protocol: Protocol = "full"
+
+
+class Samples(Strict):
+    """Ancestral samples: how many, in how many steps T."""
+
+    count: Positive = 64
+    steps: Positive = 1000
+    seed: Seed = 0
+    precision: Literal["float32", "bf16"] = "float32"
+
+
+class Devices(NamedTuple):
+    """On how much a run trains: GPUs in all, and the nodes that they are in. It changes results by rounding only."""
+
+    gpus: int
+    nodes: int
+
+
+class Saving(Strict):
+    """How often a training writes a checkpoint: by time, and at every multiple of so many steps."""
+
+    minutes: Annotated[float, Field(ge=0)] = 10
+    steps: Positive | None = None
+
+
+class Depth(Strict):
+    """Bounds of finite depth T: which T, and which fixed variance ratios w beside 1 and the best one."""
+
+    depths: Annotated[list[Positive], Field(min_length=1)] = [10, 30, 100, 300, 1000]
+    ratios: list[Annotated[float, Field(gt=0)]] = [0.5, 0.9, 1.1, 2.0]
+    passes: Positive = 2
+    images: Positive = 1000
+    seed: Seed = 0
+
+
+class Inspection(Strict):
+    """What the encoder does, and how well the counterterm cancels it, on so many test images."""
+
+    images: Positive = 256
+    seed: Seed = 0
+
+
+class FidOfRun(Strict):
+    """The FID of a run: so many of its samples, against the (first) images of the train and the test set."""
+
+    counts: Annotated[list[Annotated[int, Field(gt=1)]], Field(min_length=1)] = [10_000, 50_000]
+    references: Annotated[list[Literal["train", "test"]], Field(min_length=1)] = ["train", "test"]
+    images: Annotated[int, Field(gt=1)] | None = None
+
+
+class Fid(FidOfRun):
+    """FID of some models of one data set and schedule; `weights` is Inception's file, absent if there is none."""
+
+    dataset: str
+    schedule: Schedule = "fixed"
+    models: Annotated[list[str], Field(min_length=1)]
+    steps: Positive = 1000
+    seed: Seed = 0
+    precision: Literal["float32", "bf16"] = "float32"
+    weights: str | None = None
+
+    @property
+    def parts(self) -> dict[int, int]:
+        """{first: how many}: the samples are drawn in parts, so that a job that dies takes few of them along."""
+        total = max(self.counts)
+        return {first: min(PART, total - first) for first in range(0, total, PART)}
+
+    @property
+    def of_each_run(self) -> FidOfRun:
+        """What of it the score of given samples depends on."""
+        return FidOfRun(counts=self.counts, references=self.references, images=self.images)
+
+
+class Weights(Strict):
+    """Weights that were trained elsewhere; `{seed}` in the path stands for the run's seed."""
+
+    format: Literal["authors"]
+    path: str
+    config: str
+
+    def file(self, seed: int) -> Path:
+        """The checkpoint of one seed."""
+        return Path(self.path.replace("{seed}", str(seed)))
+
+
+class Selection(Strict):
+    """A table of losses of some models of one data set and schedule, such as one of the paper's."""
+
+    title: str
+    dataset: str
+    schedule: Schedule = "fixed"
+    models: Annotated[list[str], Field(min_length=1)]

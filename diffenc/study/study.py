@@ -1,0 +1,211 @@
+"""A study: the YAML file that names runs, comparisons, tables and figures. Its only definition."""
+
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from diffenc.data import custom
+from diffenc.data.catalog import DATASETS, Dataset
+from diffenc.data.custom import Arrays
+from diffenc.io.errors import UserError
+from diffenc.io.schema import Name, Positive, Seed, Strict
+from diffenc.study import checks
+from diffenc.study.outputs import ANALYSES, FIGURES, LOSS_TABLES
+from diffenc.study.settings import (
+    Depth,
+    Devices,
+    Evaluation,
+    Fid,
+    Inspection,
+    Samples,
+    Saving,
+    Schedule,
+    Selection,
+    Training,
+    Weights,
+)
+from diffenc.zoo.authors_config import read_config
+from diffenc.zoo.configs import ModelConfig, model_config
+
+Table = Literal[*LOSS_TABLES, *ANALYSES, "fid", "literature"]
+Figure = Literal[*FIGURES]
+
+
+class RunGroup(Strict):
+    """Runs that differ by model and seed only: trained here, or with weights that were trained elsewhere."""
+
+    dataset: str
+    models: Annotated[list[Name], Field(min_length=1)]
+    schedule: Schedule = "fixed"
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    training: Training | None = None
+    weights: Weights | None = None
+    gpus: Positive = 1
+    nodes: Positive = 1
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RunGroup":
+        checks.check_group(self)
+        return self
+
+    @property
+    def runs(self) -> list["Run"]:
+        """Its runs, models first, then seeds."""
+        return [Run(self.dataset, model, self.schedule, seed) for model in self.models for seed in self.seeds]
+
+
+class Comparison(Strict):
+    """Welch's test across seeds; one-sided, the claim being that `lower` has the lower bpd."""
+
+    dataset: str
+    schedule: Schedule = "fixed"
+    lower: str
+    than: str
+
+
+class Run(NamedTuple):
+    """One trained model: data set x model x schedule x seed."""
+
+    dataset: str
+    model: str
+    schedule: str
+    seed: int
+
+    @property
+    def path(self) -> str:
+        """Its name, and where its results lie below the study's `runs` folder."""
+        return f"{self.dataset}/{self.model}/{self.schedule}/seed{self.seed}"
+
+
+class Study(Strict):
+    """A whole study file."""
+
+    name: Name
+    title: str
+    files: str = "data"
+    own_data: dict[Name, Arrays] = {}
+    runs: Annotated[list[RunGroup], Field(min_length=1)]
+    comparisons: list[Comparison] = []
+    evaluation: Evaluation = Evaluation()
+    samples: Samples = Samples()
+    inspection: Inspection = Inspection()
+    depth: Depth = Depth()
+    fid: Fid | None = None
+    tables: list[Table] = [*LOSS_TABLES, *ANALYSES]
+    selections: dict[Name, Selection] = {}
+    figures: list[Figure] = [*FIGURES]
+    checkpoints: Saving = Saving()
+    tensorboard: bool = False
+
+    @property
+    def members(self) -> dict[Run, RunGroup]:
+        """Every run with the group that it is from, in the file's order."""
+        return {run: group for group in self.runs for run in group.runs}
+
+    @property
+    def all_runs(self) -> list[Run]:
+        """Every run, trained here or not, in the file's order."""
+        return list(self.members)
+
+    @property
+    def devices(self) -> dict[Run, Devices]:
+        """On how much each run trains, and is evaluated and sampled."""
+        return {run: Devices(group.gpus, group.nodes) for run, group in self.members.items()}
+
+    @property
+    def training(self) -> dict[Run, Training]:
+        """Every run that is trained here with its protocol."""
+        return {run: group.training for run, group in self.members.items() if group.training}
+
+    @property
+    def weights(self) -> dict[Run, Weights]:
+        """Every run that was trained elsewhere with its weights."""
+        return {run: group.weights for run, group in self.members.items() if group.weights}
+
+    @property
+    def datasets(self) -> list[str]:
+        """The data sets of its runs."""
+        return list(dict.fromkeys(run.dataset for run in self.all_runs))
+
+    @property
+    def models(self) -> list[str]:
+        """The models of its runs, each once, in the file's order."""
+        return list(dict.fromkeys(run.model for run in self.all_runs))
+
+    def facts(self, dataset: str) -> Dataset:
+        """Shape, levels and counts of a data set, the catalogue's or one's own."""
+        return custom.facts(self.own_data[dataset]) if dataset in self.own_data else DATASETS[dataset]
+
+    def evaluation_of(self, dataset: str) -> Evaluation:
+        """How runs on a data set are measured: where noise is given, in one pass over all images."""
+        given = dataset in self.own_data and self.own_data[dataset].noise
+        return (
+            self.evaluation.model_copy(update={"passes": 1, "images": None, "protocol": "given"})
+            if given
+            else self.evaluation
+        )
+
+    def fid_runs(self) -> list["Run"]:
+        """The runs whose FID is asked for."""
+        wanted = [(self.fid.dataset, model, self.fid.schedule) for model in self.fid.models] if self.fid else []
+        return [run for run in self.all_runs if run[:3] in wanted]
+
+    def shape(self, run: Run) -> ModelConfig:
+        """The shape of the run's model."""
+        group = self.members[run]
+        if group.weights:
+            return read_config(group.weights.config)[0]
+        return model_config(run.model, self.facts(run.dataset))
+
+    def groups(self, dataset: str | None = None) -> dict[tuple[str, str], dict[str, list[Run]]]:
+        """{(dataset, schedule): {model: its runs}}: what stands side by side in a figure."""
+        found: dict[tuple[str, str], dict[str, list[Run]]] = {}
+        for run in self.all_runs:
+            if dataset in (None, run.dataset):
+                found.setdefault((run.dataset, run.schedule), {}).setdefault(run.model, []).append(run)
+        return found
+
+    def only(self, *datasets: str) -> "Study":
+        """The part of the study that concerns these data sets."""
+        runs = [group for group in self.runs if group.dataset in datasets]
+        comparisons = [comparison for comparison in self.comparisons if comparison.dataset in datasets]
+        return self.model_copy(update={"runs": runs, "comparisons": comparisons})
+
+    def selected(self, name: str) -> "Study":
+        """The part of the study that a selection concerns."""
+        chosen = self.selections[name]
+        part = self.only(chosen.dataset)
+        runs = [
+            group.model_copy(update={"models": [model for model in group.models if model in chosen.models]})
+            for group in part.runs
+            if group.schedule == chosen.schedule
+        ]
+        comparisons = [
+            comparison
+            for comparison in part.comparisons
+            if comparison.schedule == chosen.schedule and {comparison.lower, comparison.than} <= {*chosen.models}
+        ]
+        return part.model_copy(update={"runs": runs, "comparisons": comparisons})
+
+    def run(self, path: str) -> Run:
+        """The run of that name, such as digits/VDMv-2/fixed/seed1. Raises UserError if the study has none."""
+        for run in self.all_runs:
+            if run.path == path:
+                return run
+        raise UserError(f"{self.name}: has no run {path!r}; its first is {self.all_runs[0].path}")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        checks.check_study(self)
+        return self
+
+
+def study_folder(study: Study) -> Path:
+    """Where a study's results lie, below the working directory."""
+    return Path("results") / study.name
+
+
+def run_folder(folder: Path, run: Run) -> Path:
+    """The folder of a run's files below the study's."""
+    return Path(folder) / "runs" / run.path

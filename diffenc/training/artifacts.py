@@ -1,0 +1,161 @@
+"""A trained run on disk: its final weights as safetensors, and its resolved configuration."""
+
+import contextlib
+import os
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import Tensor
+
+from diffenc.data.catalog import Dataset
+from diffenc.io.errors import UserError
+from diffenc.io.files import write_file
+from diffenc.io.schema import first_difference
+from diffenc.io.tensors import load_tensors, save_tensors
+from diffenc.models.diffusion import Diffusion
+from diffenc.study.stages import CONFIG, MODEL, TRAINED
+from diffenc.study.study import Run
+from diffenc.zoo.build import assemble
+from diffenc.zoo.configs import ModelConfig, stages
+
+
+def configuration(
+    run: Run, study: str, shape: ModelConfig, manifest: dict[str, Any], facts: Dataset
+) -> dict[str, Any]:
+    """What every run's configuration has: which run it is, on what data, and its model's shape."""
+    return {
+        "study": study,
+        **run._asdict(),
+        "release": manifest["release"],
+        "train_sha256": manifest["train"]["sha256"],
+        "images": {"channels": facts.channels, "side": facts.side, "levels": facts.levels},
+        "shape": asdict(shape),
+    }
+
+
+def save_model(
+    folder: Path, parameters: dict[str, Tensor], average: dict[str, Tensor], config: dict[str, Any]
+) -> None:
+    """The final weights, plain and averaged, and the resolved configuration."""
+    kinds = {"parameter": parameters, "ema": average}
+    save_tensors(
+        folder / MODEL, {f"{kind}/{name}": v for kind, values in kinds.items() for name, v in values.items()}
+    )
+    write_file(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+
+
+def trained(folder: Path, config: dict[str, Any]) -> bool:
+    """Whether the folder holds the finished run of this configuration.
+
+    Raises:
+        UserError: it holds another one's, which training would overwrite, or a damaged one.
+    """
+    if not (folder / MODEL).exists() or not (folder / CONFIG).exists():
+        return False
+    try:
+        _, theirs = load_model(folder)
+    except UserError as error:
+        raise UserError(f"{str(error).partition('; ')[0]}; delete {folder} to train this run again")
+    if difference := first_difference(theirs, config):
+        raise UserError(
+            f"{folder}: holds the results of another configuration: {difference};"
+            f" name another folder, or delete its {MODEL}"
+        )
+    return True
+
+
+def _empty(config: dict[str, Any]) -> Diffusion:
+    """A model of the configuration's shape. Raises KeyError or TypeError if it is not one."""
+    shape, images = ModelConfig(**config["shape"]), config["images"]
+    spread = stages(shape.encoder, shape.blocks, images["side"])
+    return assemble(shape, images["channels"], images["levels"], spread, config["schedule"])
+
+
+def load_model(folder: Path) -> tuple[Diffusion, dict[str, Any]]:
+    """A trained run's model with its averaged weights, on the CPU, and its configuration. Raises UserError."""
+    remedy = "train the run first (diffenc train, or snakemake with its evaluation as the target)"
+    try:
+        config = yaml.safe_load((folder / CONFIG).read_text())
+        model = _empty(config)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{folder / CONFIG}: cannot be read ({' '.join(str(error).split())}); {remedy}")
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{folder / CONFIG}: is damaged ({error} is missing or unknown); {remedy}")
+    try:
+        tensors, _ = load_tensors(folder / MODEL)
+    except UserError as error:
+        raise UserError(f"{error}; {remedy}")
+    weights = {n.removeprefix("ema/"): tensor for n, tensor in tensors.items() if n.startswith("ema/")}
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError:
+        raise UserError(f"{folder / MODEL}: is not a {config['model']} as {folder / CONFIG} says; {remedy}")
+    return model, config
+
+
+KEPT = ".trained"
+
+
+def keep(folder: Path) -> None:
+    """Give the results of a run their second names; the weights, as a link, take no space.
+
+    Raises:
+        UserError: they cannot be written.
+    """
+    staged = folder / f"{KEPT}.partial"
+    shutil.rmtree(staged, ignore_errors=True)
+    try:
+        staged.mkdir()
+        for name in TRAINED:
+            _copy(folder / name, staged / name)
+        discard(folder)
+        os.replace(staged, folder / KEPT)
+    except OSError as error:
+        raise UserError(f"{folder / KEPT}: cannot be written ({error.strerror or error}); free space, then run again")
+
+
+def kept_since(folder: Path, moment: float) -> bool:
+    """Whether the run was finished after that moment, in seconds of the epoch."""
+    kept = folder / KEPT
+    return kept.is_dir() and kept.stat().st_mtime > moment
+
+
+def put_back(folder: Path, config: dict[str, Any]) -> bool:
+    """Restore the results of this configuration, if they were kept whole; whether they are now there."""
+    kept = folder / KEPT
+    if not kept.is_dir():
+        return False
+    try:
+        _, theirs = load_model(kept)
+    except UserError as error:
+        print(f"diffenc: warning: {str(error).partition('; ')[0]}; training again", file=sys.stderr)
+        return False
+    if first_difference(theirs, config) or not complete(kept):
+        return False
+    for name in TRAINED:
+        if not (folder / name).exists():
+            _copy(kept / name, folder / name)
+            os.utime(folder / name)  # made now, to whoever compares times
+    return True
+
+
+def complete(folder: Path) -> bool:
+    """Whether all that a training writes is in the folder."""
+    return all((folder / name).is_file() for name in TRAINED)
+
+
+def discard(folder: Path) -> None:
+    """Forget them."""
+    shutil.rmtree(folder / KEPT, ignore_errors=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.name == MODEL:
+        with contextlib.suppress(OSError):  # a file system without hard links
+            os.link(source, target)
+            return
+    shutil.copy2(source, target)

@@ -1,0 +1,76 @@
+"""One training step: loss, gradients, AdamW, moving average. Nothing in it makes the host wait for a GPU."""
+
+import torch
+from torch import Tensor, nn
+
+from diffenc.models.diffusion import Diffusion, bits_per_dimension
+from diffenc.runtime import device as precision
+from diffenc.runtime.device import compiled
+from diffenc.runtime.processes import Processes
+from diffenc.study.settings import Training
+from diffenc.training.batches import Batch
+
+
+def optimizer_for(model: nn.Module, training: Training) -> torch.optim.AdamW:
+    """AdamW that decays everything but biases: the schedule's w and b and the norms' scales as well."""
+    biases = [p for name, p in model.named_parameters() if name.endswith(".bias")]
+    others = [p for name, p in model.named_parameters() if not name.endswith(".bias")]
+    groups = [{"params": others, "weight_decay": training.weight_decay}, {"params": biases, "weight_decay": 0.0}]
+    betas = (training.beta_1, training.beta_2)
+    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=betas, eps=1e-8, fused=True)
+
+
+def learning_rate(step: int, training: Training) -> float:
+    """Linear from 0 at step 0 over the warm-up, then constant."""
+    return training.learning_rate * min(1.0, step / training.warmup if training.warmup else 1.0)
+
+
+@torch.no_grad()
+def ema_update(average: list[Tensor], parameters: list[Tensor], rate: float) -> None:
+    """average <- rate * average + (1 - rate) * parameters, in place."""
+    torch._foreach_lerp_(average, parameters, 1 - rate)
+
+
+class Loss(nn.Module):
+    """The training loss as a module of its own, as DistributedDataParallel wants it."""
+
+    def __init__(self, model: Diffusion, device: torch.device) -> None:
+        super().__init__()
+        self.model, self.terms = model, compiled(model.loss_terms, device)
+
+    def forward(self, images: Tensor, *noise: Tensor) -> list[Tensor]:
+        """The fields of a `Batch` -> the three terms' means over it, in bits per dimension: three of ()."""
+        terms = self.terms(images, *noise)
+        return [bits_per_dimension(term.mean(), images[0].numel()) for term in terms]
+
+
+class Step:
+    """A model in training: with its optimizer and its moving average, in the precision that the settings ask for.
+
+    Args:
+        model: on its device.
+        training: the protocol.
+        processes: those that share the batch.
+    """
+
+    def __init__(self, model: Diffusion, training: Training, processes: Processes) -> None:
+        self.training, self.processes, device = training, processes, processes.device
+        self.precision = precision.resolved(training.precision, device)
+        # convolutions in TF32 turn the encoder's gradients away (benchmarks/README.md)
+        precision.allow_tf32(products=self.precision == "bf16", convolutions=False)
+        model.compute_in(precision.dtype(self.precision))
+        self.loss = processes.data_parallel(Loss(model, device))
+        self.optimizer = optimizer_for(model, training)
+        self.parameters = list(model.parameters())
+        self.average = [parameter.detach().clone() for parameter in self.parameters]
+
+    def __call__(self, batch: Batch, step: int) -> Tensor:
+        """Do step `step` (from 0) -> the means of the three terms over the global batch, (3,) bits per dimension."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, self.training)
+        bpd = self.loss(*batch)
+        self.optimizer.zero_grad()
+        sum(bpd).backward()
+        self.optimizer.step()
+        ema_update(self.average, self.parameters, self.training.ema)
+        return self.processes.mean(torch.stack(bpd).detach())

@@ -1,0 +1,74 @@
+"""The models by the paper's names: MATH.md's table, and small ones of the same kind for the embedded data."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from diffenc.data.catalog import Dataset
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A model's shape; `layers` is the L and `width` the n of MATH.md, `blocks` the encoder's m."""
+
+    prediction: Literal["v", "epsilon"]
+    layers: int
+    width: int
+    encoder: Literal["identity", "non_trainable", "unet", "unet_mult_res"] = "identity"
+    blocks: int = 0
+    encoder_width: int = 64
+    encoder_groups: int = 16
+    gamma_min: float = -13.3
+    gamma_max: float = 5.0
+
+
+_SMALL = ModelConfig("v", layers=8, width=128)
+_LARGE = ModelConfig("v", layers=32, width=128)
+_TINY = ModelConfig("v", layers=2, width=32, encoder_width=32)
+MODELS = {
+    "VDM-8": replace(_SMALL, prediction="epsilon"),
+    "VDMv-8": _SMALL,
+    "DiffEnc-8-nt": replace(_SMALL, encoder="non_trainable"),
+    "DiffEnc-8-2": replace(_SMALL, encoder="unet", blocks=2),
+    "DiffEnc-8-4": replace(_SMALL, encoder="unet_mult_res", blocks=4),
+    "VDMv-32": _LARGE,
+    "DiffEnc-32-nt": replace(_LARGE, encoder="non_trainable"),
+    "DiffEnc-32-2": replace(_LARGE, encoder="unet", blocks=2),
+    "DiffEnc-32-4": replace(_LARGE, encoder="unet_mult_res", blocks=4),
+    "DiffEnc-32-8": replace(_LARGE, encoder="unet_mult_res", blocks=8),
+    # about as many parameters as DiffEnc-8-2 and DiffEnc-32-4 (1 % fewer), DiffEnc-2-1 (5 %), in the denoiser alone
+    "VDMv-10": replace(_SMALL, layers=10),
+    "VDMv-35": replace(_LARGE, layers=35),
+    "VDMv-4": replace(_TINY, layers=4),
+    "VDM-2": replace(_TINY, prediction="epsilon"),
+    "VDMv-2": _TINY,
+    "DiffEnc-2-nt": replace(_TINY, encoder="non_trainable"),
+    "DiffEnc-2-1": replace(_TINY, encoder="unet", blocks=1),
+    "DiffEnc-2-2": replace(_TINY, encoder="unet_mult_res", blocks=2),
+}
+
+
+def model_config(name: str, facts: Dataset) -> ModelConfig:
+    """The shape of model `name` on a data set.
+
+    The paper's large models are twice as wide on ImageNet32. With fewer levels than 256, gamma_min rises, so that
+    the noise at t = 0 is the same fraction of the distance between two levels.
+    """
+    config = MODELS[name]
+    gamma_min = round(config.gamma_min + 2 * math.log(256 / facts.levels), 1)
+    wide = facts.wide and config.layers >= _LARGE.layers
+    return replace(config, gamma_min=gamma_min, width=256 if wide else config.width)
+
+
+def stages(kind: str, blocks: int, side: int) -> tuple[int, int]:
+    """How the encoder spreads its m blocks: (resolutions, blocks a resolution).
+
+    `unet` has one block a resolution. `unet_mult_res` stops halving at 8 x 8 or at an odd side and shares its
+    blocks over the resolutions that are left.
+    """
+    if kind == "unet_mult_res":
+        for depth in range(1, blocks):
+            below = side / 2**depth
+            if below <= 8 or below % 2 == 1:
+                return depth, blocks // depth
+    return blocks, 1
