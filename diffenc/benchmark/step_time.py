@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import pandas as pd
 import torch
@@ -16,6 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from diffenc.benchmark import peak
 from diffenc.benchmark.peak import Peak
+from diffenc.benchmark.ways import WAYS
 from diffenc.data.catalog import DATASETS, Dataset
 from diffenc.networks.group_norm import GroupNorm
 from diffenc.networks.layers import Conv2d, ConvTranspose2d, Linear
@@ -25,7 +26,7 @@ from diffenc.study.settings import Training
 from diffenc.training.batches import Feed
 from diffenc.training.step import Step
 from diffenc.zoo.build import assemble, build, parameters
-from diffenc.zoo.configs import ModelConfig, model_config, stages
+from diffenc.zoo.configs import ModelConfig, model_config
 from diffenc.zoo.flops import flops
 
 # what a kernel is for, by the first of these that its name fits, or that of what it is part of
@@ -151,8 +152,7 @@ def bytes_moved(config: ModelConfig, facts: Dataset, batch: int, dtype: torch.dt
     what AdamW and the average keep of them are float32.
     """
     with torch.device("meta"):
-        spread = stages(config.encoder, config.blocks, facts.side)
-        model = assemble(config, facts.channels, facts.levels, spread)
+        model = assemble(config, facts.channels, facts.levels, facts.side)
         images = torch.zeros(batch, *facts.shape, dtype=torch.uint8)
         noise = torch.zeros(images.shape)
         elements = 0
@@ -182,14 +182,3 @@ def _peak_memory(device: torch.device) -> float:
         return torch.cuda.max_memory_allocated(device) / 2**30
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 2**20
-
-
-class Way(NamedTuple):
-    """Precision of activations and products; on a GPU, whether with TF32, and whether without the compiler."""
-
-    precision: Literal["float32", "bf16"]
-    tf32: bool = False
-    eager: bool = False
-
-
-WAYS = {"float32": Way("float32"), "bf16": Way("bf16"), "tf32-eager": Way("float32", tf32=True, eager=True)}

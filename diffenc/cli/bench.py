@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from diffenc.benchmark.step_time import WAYS
+from diffenc.benchmark.ways import WAYS
 from diffenc.cli.execution import device
 from diffenc.cli.options import Parsers, add_command, add_device, make_ready, positive
 from diffenc.data.catalog import DATASETS

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from diffenc.evaluation.noise import Draw, draw, draw_as_authors
-from diffenc.models.diffusion import Diffusion, Terms, bits_per_dimension
+from diffenc.models.diffusion import Diffusion, LossTerms, bits_per_dimension
 from diffenc.runtime.device import compiled, exact_float32
 from diffenc.runtime.processes import Processes
 from diffenc.study.settings import Evaluation
@@ -68,12 +68,12 @@ def evaluate(
     if not processes.first:
         return None
     found = {key: values for part in gathered for key, values in part.items()}
-    all_of_them = np.concatenate([found[key] for key in work], axis=1).reshape(1 + len(Terms._fields), -1, count)
-    return dict(zip(("t", *Terms._fields), all_of_them, strict=True))
+    all_of_them = np.concatenate([found[key] for key in work], axis=1).reshape(1 + len(LossTerms._fields), -1, count)
+    return dict(zip(("t", *LossTerms._fields), all_of_them, strict=True))
 
 
 def _terms(
-    loss_terms: Callable[..., Terms], images: Tensor, t: Tensor, eps_0: Tensor, eps_t: Tensor, batch: int
+    loss_terms: Callable[..., LossTerms], images: Tensor, t: Tensor, eps_0: Tensor, eps_t: Tensor, batch: int
 ) -> np.ndarray:
     """t and the three terms of the images, (4, B): computed `batch` at a time, as compiled code wants one shape."""
     repeated = torch.arange(batch, device=images.device) % len(images)
@@ -85,7 +85,7 @@ def _terms(
 def summarise(terms: dict[str, np.ndarray]) -> dict[str, Any]:
     """`bpd`: each term's mean and Monte Carlo standard error; `loss_per_t`: the diffusion term by time."""
     passes, images = terms["t"].shape
-    with_total = {"total": sum(terms[name].astype(np.float64) for name in Terms._fields), **terms}
+    with_total = {"total": sum(terms[name].astype(np.float64) for name in LossTerms._fields), **terms}
     bpd = {name: mean_and_error(with_total[name].astype(np.float64)) for name in TERMS}
     return {"passes": passes, "images": images, "bpd": bpd, "loss_per_t": _by_time(terms["t"], terms["diffusion"])}
 

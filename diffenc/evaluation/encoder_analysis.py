@@ -13,7 +13,7 @@ from torch import Tensor
 
 from diffenc.evaluation.noise import draw
 from diffenc.models.diffusion import Diffusion
-from diffenc.models.encoders import Identity, Trainable
+from diffenc.models.encoders import over_pixels
 from diffenc.models.schedules import alpha, sigma, sigma_squared
 from diffenc.results.encoder_analysis import SPECTRUM_TIMES, TIMES
 from diffenc.runtime.device import exact_float32
@@ -83,26 +83,17 @@ def _norms(model: Diffusion, x: Tensor, eps: Tensor) -> dict[str, np.ndarray]:
 
 
 def _encoded(model: Diffusion, x: Tensor, gamma: Tensor) -> _Encoded:
-    x_t, r = model.encoder.with_motion(x, gamma)
-    if isinstance(model.encoder, Identity):
-        return _Encoded(x_t, torch.zeros_like(x), r, None)
-    y = model.encoder.y(x, gamma) if isinstance(model.encoder, Trainable) else None
-    # x_t - x = sigma^2 (y - x), without the difference, which has no digits left near t = 0
-    change = _over_pixels(sigma_squared(gamma)) * ((0 if y is None else y) - x)
-    return _Encoded(x_t, change, r, y)
+    x_t, r = model.encoder.with_mean_shift(x, gamma)
+    return _Encoded(x_t, model.encoder.change(x, gamma), r, model.encoder.output(x, gamma))
 
 
 def _motion(model: Diffusion, encoded: _Encoded, gamma: Tensor, eps: Tensor) -> dict[str, Tensor]:
     """dx_t/dgamma = -sigma^2 r, and what the counterterm leaves of it: dx_t/dgamma + sigma^2 x_hat."""
-    a, s, s_squared = (_over_pixels(of(gamma)) for of in (alpha, sigma, sigma_squared))
+    a, s, s_squared = (over_pixels(of(gamma)) for of in (alpha, sigma, sigma_squared))
     z = a * encoded.x_t + s * eps
-    x_hat = model.x_hat(z, model.denoise(z, gamma), a, s)
+    x_hat = model.parameterization.x_hat(z, model.denoise(z, gamma), a, s)
     motion = -s_squared * encoded.r
     return {"motion": motion, "residual": motion + s_squared * x_hat}
-
-
-def _over_pixels(values: Tensor) -> Tensor:
-    return values[:, None, None, None]
 
 
 def _rms(values: Tensor) -> np.ndarray:

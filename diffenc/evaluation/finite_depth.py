@@ -71,7 +71,7 @@ def finite_depth(
 
 def _measure(model: Diffusion, images: np.ndarray, start: int, settings: Depth, repeat: int) -> NDArray[np.float64]:
     """u, the continuous bound's three terms in bits per dimension, and q at each depth: (4 + depths, B)."""
-    device = model.schedule.line()[0].device
+    device = model.schedule.ends()[0].device
     chunk = torch.from_numpy(np.array(images)).to(device)
     u, eps_0, eps_t = draw(
         settings.seed, repeat, torch.arange(start, start + len(chunk), device=device), chunk.shape[1:]

@@ -1,17 +1,21 @@
-"""The variational diffusion model: its negative ELBO as three terms, and ancestral sampling (MATH.md)."""
+"""The variational diffusion model: its negative ELBO as three terms, and the ancestral step (MATH.md).
+
+"Eq." numbers are those of the DiffEnc paper; docs/equations.md has them all.
+"""
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from diffenc.models import likelihood
-from diffenc.models.encoders import Identity, NonTrainable, Trainable
+from diffenc.models.encoders import Encoder, over_pixels
+from diffenc.models.parameterizations import PARAMETERIZATIONS
 from diffenc.models.schedules import Schedule, alpha, alpha_squared, sigma, sigma_squared
 
 
-class Terms(NamedTuple):
+class LossTerms(NamedTuple):
     """The negative ELBO's three terms, (B,) each, in nats an image."""
 
     reconstruction: Tensor
@@ -30,14 +34,14 @@ class Diffusion(nn.Module):
     def __init__(
         self,
         schedule: Schedule,
-        encoder: Identity | NonTrainable | Trainable,
+        encoder: Encoder,
         denoiser: nn.Module,
         levels: int,
-        prediction: Literal["v", "epsilon"],
+        prediction: str,
     ) -> None:
         super().__init__()
         self.schedule, self.encoder, self.denoiser = schedule, encoder, denoiser
-        self.levels, self.prediction = levels, prediction
+        self.levels, self.parameterization = levels, PARAMETERIZATIONS[prediction]
 
     def compute_in(self, precision: torch.dtype) -> None:
         """Let the denoiser's activations and products have this precision; all else keeps its own.
@@ -52,11 +56,11 @@ class Diffusion(nn.Module):
 
     def encode(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
         """x (B, C, H, W) in (-1, 1), gamma_t (B,) -> x_t (B, C, H, W)."""
-        return self.encoder(x, gamma, keys)
+        return self.encoder.at_times(x, gamma, keys)
 
     def scale(self, images: Tensor) -> Tensor:
         """Pixels (B, C, H, W) uint8 -> x (B, C, H, W) in (-1, 1), in the model's precision."""
-        return likelihood.scale(images, self.levels, self.schedule.line()[0].dtype)
+        return likelihood.scale(images, self.levels, self.schedule.ends()[0].dtype)
 
     def loss_terms(
         self,
@@ -65,8 +69,9 @@ class Diffusion(nn.Module):
         eps_0: Tensor | None = None,
         eps_t: Tensor | None = None,
         keys: Tensor | None = None,
-    ) -> Terms:
-        """The three terms of the negative ELBO.
+    ) -> LossTerms:
+        """The three terms of the negative ELBO: of the hierarchical model (Eq. 1, 5), the diffusion term in
+        continuous time.
 
         Args:
             images: (B, C, H, W) uint8.
@@ -81,59 +86,60 @@ class Diffusion(nn.Module):
         eps_t = torch.randn_like(x) if eps_t is None else eps_t
         gamma = self.schedule(t)
         x_0, x_1, x_t, r = self._encoded(x, gamma, keys)
-        diffusion = self.diffusion(x_t, r, gamma, eps_t, keys)
-        return Terms(self.reconstruction(images, x_0, eps_0), self.latent(x_1), diffusion)
+        diffusion = self.diffusion(x_t, r, gamma, self.schedule.dgamma_dt(t), eps_t, keys)
+        return LossTerms(self.reconstruction(images, x_0, eps_0), self.latent(x_1), diffusion)
 
     def _encoded(self, x: Tensor, gamma: Tensor, keys: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """x_0, x_1, x_t and its r, in one pass of the encoder."""
         ends = torch.stack(self.schedule.ends()).repeat_interleave(len(x))
-        encoded, r = self.encoder.with_motion(x, torch.cat([ends, gamma]), keys)
+        encoded, r = self.encoder.with_mean_shift(x, torch.cat([ends, gamma]), keys)
         return *encoded.chunk(3), r
 
     def reconstruction(self, images: Tensor, x_0: Tensor, eps_0: Tensor) -> Tensor:
-        """-log p(x | z_0) with z_0 / alpha_0 = x_0 + exp(gamma_0 / 2) eps_0: (B,) nats."""
+        """-log p(x | z_0) (App. D) with z_0 / alpha_0 = x_0 + exp(gamma_0 / 2) eps_0: (B,) nats."""
         gamma_0, _ = self.schedule.ends()
         return -likelihood.log_prob(images, x_0 + torch.exp(gamma_0 / 2) * eps_0, gamma_0, self.levels)
 
     def latent(self, x_1: Tensor) -> Tensor:
-        """KL(q(z_1 | x) || N(0, I)): (B,) nats."""
+        """KL(q(z_1 | x) || N(0, I)) (App. D): (B,) nats."""
         _, gamma_1 = self.schedule.ends()
         variance = sigma_squared(gamma_1)
         kl = 0.5 * (alpha_squared(gamma_1) * x_1.square() + variance - variance.log() - 1)
         return kl.flatten(1).sum(1)
 
     def diffusion(
-        self, x_t: Tensor, r: Tensor | None, gamma: Tensor, eps: Tensor, keys: Tensor | None = None
+        self,
+        x_t: Tensor,
+        r: Tensor | None,
+        gamma: Tensor,
+        slope: Tensor,
+        eps: Tensor,
+        keys: Tensor | None = None,
     ) -> Tensor:
-        """1/2 gamma' ||eps - eps_hat + alpha sigma c||^2 at gamma_t, (B,) nats; eps - eps_hat = alpha (v - v_hat).
+        """1/2 gamma' ||eps - eps_hat + alpha sigma c||^2 at gamma_t with gamma' = `slope`: (B,) nats.
 
-        c = x_hat - r is what the counterterm leaves of the encoder's motion (`diffenc.encoder`).
+        c = x_hat - r is what the counterterm leaves of the encoder's mean shift (`diffenc.models.encoders`). Eq. 8
+        without an encoder (r None), else Eq. 14 with the counterterm: Eq. 18, and with v Eq. 19 for the trainable
+        and Eq. 20 for the non-trainable encoder, times alpha^2 gamma' / 2.
         """
-        a, s = (root(gamma)[:, None, None, None] for root in (alpha, sigma))
-        z = a * x_t + s * eps
-        prediction = self.denoise(z, gamma, keys)
-        error = eps - prediction if self.prediction == "epsilon" else a * (a * eps - s * x_t - prediction)
+        a, s = (over_pixels(root(gamma)) for root in (alpha, sigma))
+        z = a * x_t + s * eps  # Eq. 2, and with an encoder Eq. 10
+        output = self.denoise(z, gamma, keys)
+        error = self.parameterization.error(x_t, eps, output, a, s)
         if r is not None:
-            error = error + a * s * (self.x_hat(z, prediction, a, s) - r)
-        _, slope = self.schedule.line()
+            error = error + a * s * (self.parameterization.x_hat(z, output, a, s) - r)
         return 0.5 * slope * error.square().flatten(1).sum(1)
 
-    def x_hat(self, z: Tensor, prediction: Tensor, a: Tensor, s: Tensor) -> Tensor:
-        """x_hat (B, C, H, W) from a prediction at z_t = alpha x_t + sigma eps."""
-        if self.prediction == "epsilon":
-            return (z - s * prediction) / a
-        return a * z - s * prediction
-
     def step_mean(self, z_t: Tensor, s: float, t: float) -> Tensor:
-        """mu_P, the mean of p(z_s | z_t) for z_t (B, C, H, W) at time t and s < t; like z_t."""
+        """mu_P, the mean of p(z_s | z_t) for z_t (B, C, H, W) at time t and s < t (Eq. 6, 17); like z_t."""
         return self._step_mean(z_t, *self.gammas(z_t, s, t))
 
     def _step_mean(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor) -> Tensor:
-        prediction = self.denoise(z_t, gamma_t.expand(len(z_t)))
-        x_hat = self.x_hat(z_t, prediction, alpha(gamma_t), sigma(gamma_t))
+        output = self.denoise(z_t, gamma_t.expand(len(z_t)))
+        x_hat = self.parameterization.x_hat(z_t, output, alpha(gamma_t), sigma(gamma_t))
         shrink = torch.expm1(gamma_s - gamma_t)
         mean = alpha(gamma_s) / alpha(gamma_t) * (shrink + 1) * z_t - alpha(gamma_s) * shrink * x_hat
-        if not isinstance(self.encoder, Identity):
+        if not self.encoder.is_identity:  # the counterterm
             mean = mean - alpha(gamma_s) * (gamma_s - gamma_t) * sigma_squared(gamma_t) * x_hat
         return mean
 
@@ -143,6 +149,7 @@ class Diffusion(nn.Module):
 
     def step_between(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor) -> Tensor:
         """`sample_step` from gamma_t to gamma_s, both ()."""
+        # sigma_Q of Eq. 4, which an encoder does not change (Eq. 13)
         spread = sigma(gamma_s) * torch.sqrt(-torch.expm1(gamma_s - gamma_t))
         return self._step_mean(z_t, gamma_s, gamma_t) + spread * eps
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffenc.models.diffusion import Diffusion
-from diffenc.models.encoders import Identity, NonTrainable, Trainable
-from diffenc.models.schedules import alpha, alpha_squared, sigma, sigma_squared
+from diffenc.models.encoders import over_pixels
+from diffenc.models.schedules import alpha, sigma, sigma_squared
 
 DRAWS = 20  # of each half in a bin of steps, on average
 
@@ -22,6 +22,7 @@ def step_numbers(u: NDArray, depth: int) -> NDArray[np.int64]:
 def posterior_error(model: Diffusion, x: Tensor, steps: Tensor, depth: int, eps: Tensor) -> tuple[Tensor, Tensor]:
     """mu_Q - mu_P and sigma_Q^2 of one step for each image, in float64 but for the networks.
 
+    mu_Q and sigma_Q^2 are Eq. 4 without an encoder, Eq. 13 with one; mu_P is Eq. 6, and Eq. 17 with the counterterm.
     With z_t = alpha_t x_t + sigma_t eps and m = 1 - e^(gamma_s - gamma_t), z_t leaves the difference of the means:
 
         mu_Q - mu_P = alpha_s [m (x_t - x_hat) + (x_s - x_t) - (gamma_t - gamma_s) sigma_t^2 x_hat],
@@ -39,49 +40,26 @@ def posterior_error(model: Diffusion, x: Tensor, steps: Tensor, depth: int, eps:
     Returns:
         (B, C, H, W) and (B,).
     """
-    gamma_0, slope = (value.double() for value in model.schedule.line())
-    t, s = (number.double()[:, None, None, None] / depth for number in (steps, steps - 1))
-    gamma_t, gamma_s, apart = gamma_0 + slope * t, gamma_0 + slope * s, slope / depth
-    m = -torch.expm1(-apart)
-    x_t, moved = _encoded(model.encoder, x, gamma_s, gamma_t, m)
-    missed = _missed(model, x_t, eps.double(), gamma_t, x.dtype)
+    gamma_t, gamma_s = (model.schedule(number.double() / depth) for number in (steps, steps - 1))
+    x_t, shifted = model.encoder.step(x, gamma_s, gamma_t)
+    over_t, over_s = over_pixels(gamma_t), over_pixels(gamma_s)
+    m, a, s = -torch.expm1(over_s - over_t), alpha(over_t), sigma(over_t)
+    eps = eps.double()
+    output = model.denoise((a * x_t + s * eps).to(x.dtype), gamma_t.to(x.dtype)).double()
+    missed = model.parameterization.missed(x_t, eps, output, a, s)
     difference = m * missed
-    if not isinstance(model.encoder, Identity):
-        difference = difference + moved - apart * sigma_squared(gamma_t) * (x_t - missed)
-    return alpha(gamma_s) * difference, (sigma_squared(gamma_s) * m).flatten()
-
-
-def _encoded(
-    encoder: Identity | NonTrainable | Trainable, x: Tensor, gamma_s: Tensor, gamma_t: Tensor, m: Tensor
-) -> tuple[Tensor, Tensor | float]:
-    """x_t and x_s - x_t = alpha_s^2 sigma_t^2 m (x - y_t) + sigma_s^2 (y_s - y_t); without a network y = 0."""
-    if isinstance(encoder, Identity):
-        return x.double(), 0.0
-    y_s = y_t = torch.zeros(())
-    if isinstance(encoder, Trainable):
-        gammas = torch.cat([gamma_s, gamma_t]).flatten().to(x.dtype)
-        y_s, y_t = encoder.y(x, gammas).double().chunk(2)
-    x, variance = x.double(), sigma_squared(gamma_t)
-    moved = alpha_squared(gamma_s) * variance * m * (x - y_t) + sigma_squared(gamma_s) * (y_s - y_t)
-    return alpha_squared(gamma_t) * x + variance * y_t, moved
-
-
-def _missed(model: Diffusion, x_t: Tensor, eps: Tensor, gamma_t: Tensor, precision: torch.dtype) -> Tensor:
-    """x_t - x_hat = -sigma (v - v_hat) = -(sigma / alpha) (eps - eps_hat); the network computes in `precision`."""
-    a, s = alpha(gamma_t), sigma(gamma_t)
-    prediction = model.denoise((a * x_t + s * eps).to(precision), gamma_t.flatten().to(precision)).double()
-    if model.prediction == "epsilon":
-        return -s / a * (eps - prediction)
-    return -s * (a * eps - s * x_t - prediction)
+    if not model.encoder.is_identity:
+        difference = difference + shifted - (over_t - over_s) * sigma_squared(over_t) * (x_t - missed)
+    return alpha(over_s) * difference, (sigma_squared(over_s) * m).flatten()
 
 
 def kl(w: NDArray | float, q: NDArray) -> NDArray:
-    """A step's KL in bits per dimension, of q and w of shapes that go together."""
+    """A step's KL in bits per dimension (Eq. 9), of q and w of shapes that go together."""
     return (w - 1 - np.log(w) + w * q) / (2 * math.log(2))
 
 
 def best_ratios(q: NDArray, steps: NDArray, depth: int) -> tuple[NDArray, list[dict[str, float]]]:
-    """The best w of each draw, fitted on the other half of the images, and of each bin, fitted on all.
+    """The best w of each draw, fitted on the other half of the images, and of each bin, on all (Eq. 9, App. F).
 
     `q` and `steps` are (passes, N), and so is the first result; the second is a `Ratio` a bin. A bin in which the
     other half has no draw keeps w = 1.

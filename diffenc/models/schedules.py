@@ -1,13 +1,30 @@
-"""The noise schedule gamma(t) = -log SNR(t): linear, with fixed or with learned end points."""
+"""The noise schedule gamma(t) = -log SNR(t), and alpha and sigma at a gamma: linear, with fixed or learned ends."""
 
 from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
+from torch.func import jvp
 
 
 class Schedule(nn.Module, ABC):
-    """gamma(t) = gamma_0 + gamma' t for t in [0, 1]."""
+    """gamma(t), increasing, for t in [0, 1]."""
+
+    @abstractmethod
+    def forward(self, t: Tensor) -> Tensor:
+        """gamma(t) of times of any shape, in t's precision where that is higher than the parameters'."""
+
+    def dgamma_dt(self, t: Tensor) -> Tensor:
+        """dgamma / dt at times of any shape."""
+        return jvp(self, (t,), (torch.ones_like(t),))[1]
+
+    @abstractmethod
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """(gamma_0, gamma_1), both ()."""
+
+
+class Line(Schedule):
+    """gamma(t) = gamma_0 + gamma' t."""
 
     def ends(self) -> tuple[Tensor, Tensor]:
         """(gamma_0, gamma_1), both ()."""
@@ -19,12 +36,16 @@ class Schedule(nn.Module, ABC):
         gamma_0, slope = self.line()
         return gamma_0 + slope * t
 
+    def dgamma_dt(self, t: Tensor) -> Tensor:
+        """gamma' at all times, ()."""
+        return self.line()[1]
+
     @abstractmethod
     def line(self) -> tuple[Tensor, Tensor]:
         """(gamma_0, gamma'), both ()."""
 
 
-class FixedSchedule(Schedule):
+class FixedSchedule(Line):
     """From gamma_min to gamma_max."""
 
     def __init__(self, gamma_min: float, gamma_max: float) -> None:
@@ -37,7 +58,7 @@ class FixedSchedule(Schedule):
         return self.gamma_0, self.slope
 
 
-class LearnedSchedule(Schedule):
+class LearnedSchedule(Line):
     """gamma = b + |w| t, which starts at the fixed schedule."""
 
     def __init__(self, gamma_min: float, gamma_max: float) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from diffenc.models.diffusion import Diffusion
 from diffenc.study.stages import CONFIG, MODEL, TRAINED
 from diffenc.study.study import Run
 from diffenc.zoo.build import assemble
-from diffenc.zoo.configs import ModelConfig, stages
+from diffenc.zoo.configs import ModelConfig
 
 
 def configuration(
@@ -33,7 +32,7 @@ def configuration(
         "release": manifest["release"],
         "train_sha256": manifest["train"]["sha256"],
         "images": {"channels": facts.channels, "side": facts.side, "levels": facts.levels},
-        "shape": asdict(shape),
+        "shape": shape.record(),
     }
 
 
@@ -71,8 +70,7 @@ def trained(folder: Path, config: dict[str, Any]) -> bool:
 def _empty(config: dict[str, Any]) -> Diffusion:
     """A model of the configuration's shape. Raises KeyError or TypeError if it is not one."""
     shape, images = ModelConfig(**config["shape"]), config["images"]
-    spread = stages(shape.encoder, shape.blocks, images["side"])
-    return assemble(shape, images["channels"], images["levels"], spread, config["schedule"])
+    return assemble(shape, images["channels"], images["levels"], images["side"], config["schedule"])
 
 
 def load_model(folder: Path) -> tuple[Diffusion, dict[str, Any]]:

@@ -16,7 +16,7 @@ import torch
 from diffenc import data
 from diffenc.io.errors import UserError
 from diffenc.io.files import locked, write_file
-from diffenc.models.diffusion import Diffusion, Terms
+from diffenc.models.diffusion import Diffusion, LossTerms
 from diffenc.runtime.processes import Processes
 from diffenc.runtime.signals import Stopped, StopSignal
 from diffenc.study import versions
@@ -167,7 +167,7 @@ class Trainer:
         self._check()
         seconds, steps = time.monotonic() - since[0], self.state.step - since[1]
         means = self.state.sums / (self.state.step - last_step(self.state.history))
-        terms = dict(zip(Terms._fields, means.tolist(), strict=True))
+        terms = dict(zip(LossTerms._fields, means.tolist(), strict=True))
         gamma_0, gamma_1 = (gamma.item() for gamma in self.model.schedule.ends())
         line: Line = {
             "step": self.state.step,

@@ -3,21 +3,26 @@
 import torch
 
 from diffenc.data.catalog import Dataset
+from diffenc.io.errors import UserError
 from diffenc.models import encoders
 from diffenc.models.diffusion import Diffusion
-from diffenc.models.schedules import FixedSchedule, LearnedSchedule
+from diffenc.models.schedules import FixedSchedule, LearnedSchedule, Schedule
 from diffenc.networks.blocks import GROUPS, initialise, number_blocks
 from diffenc.networks.unet import Denoiser, EncoderNet
-from diffenc.zoo.configs import ModelConfig, model_config, stages
+from diffenc.zoo import plugins
+from diffenc.zoo.configs import ENCODERS, UNETS, ModelConfig, model_config, stages
+
+_SCHEDULES: dict[str, type[Schedule]] = {"fixed": FixedSchedule, "learned": LearnedSchedule}
 
 
 def assemble(
     config: ModelConfig,
     channels: int,
     levels: int,
-    spread: tuple[int, int],
+    side: int,
     schedule: str = "fixed",
     dropout: float = 0.0,
+    spread: tuple[int, int] | None = None,
 ) -> Diffusion:
     """A model of this shape with torch's own initial weights.
 
@@ -25,31 +30,57 @@ def assemble(
         config: the shape.
         channels: of the images.
         levels: K, the number of values of a pixel.
-        spread: the encoder's resolutions and blocks a resolution (`diffenc.zoo.stages`).
-        schedule: "fixed" or "learned".
+        side: of the images; only the encoder knows it.
+        schedule: one of `diffenc.zoo.configs.SCHEDULES`, an installed one, or "module:Class".
         dropout: the rate in both networks.
+        spread: the encoder U-Net's resolutions and blocks a resolution, where they are not those of the side.
 
     Returns:
         The model, its convolutions channels-last in memory.
+
+    Raises:
+        UserError: an encoder or a schedule from outside cannot be had.
     """
     gammas = (config.gamma_min, config.gamma_max)
     denoiser = Denoiser(channels, levels, config.layers, config.width, dropout, *gammas)
-    gamma = LearnedSchedule(*gammas) if schedule == "learned" else FixedSchedule(*gammas)
-    model = Diffusion(gamma, _encoder(config, channels, spread, dropout), denoiser, levels, config.prediction)
+    spread = spread or stages(config.encoder, config.blocks, side)
+    encoder = _encoder(config, (channels, side, side), spread, dropout)
+    model = Diffusion(_schedule(schedule)(*gammas), encoder, denoiser, levels, config.prediction)
     number_blocks(model)
     # convolutions are fastest where channels lie side by side; activations follow the weights
     return model.to(memory_format=torch.channels_last)
 
 
+def _schedule(name: str) -> type[Schedule]:
+    if name in _SCHEDULES:
+        return _SCHEDULES[name]
+    found = plugins.load(name, plugins.SCHEDULES, _SCHEDULES)
+    if not issubclass(found, Schedule):
+        raise UserError(f"{name}: is not a schedule; derive it from diffenc.models.schedules.Schedule")
+    return found
+
+
 def _encoder(
-    config: ModelConfig, channels: int, spread: tuple[int, int], dropout: float
-) -> encoders.Identity | encoders.NonTrainable | encoders.Trainable:
+    config: ModelConfig, images: tuple[int, int, int], spread: tuple[int, int], dropout: float
+) -> encoders.Encoder:
     if config.encoder == "identity":
         return encoders.Identity()
     if config.encoder == "non_trainable":
         return encoders.NonTrainable()
+    if config.encoder in UNETS:
+        return encoders.Trainable(_encoder_net(config, images[0], spread, dropout))
+    kind = plugins.load(config.encoder, plugins.ENCODERS, ENCODERS)
+    if not issubclass(kind, encoders.Encoder):
+        raise UserError(f"{config.encoder}: is not an encoder; derive it from diffenc.models.encoders.Encoder")
+    try:
+        return kind(**config.options)
+    except TypeError as error:
+        raise UserError(f"{config.encoder}: does not take options {config.options} ({error}); change models' options")
+
+
+def _encoder_net(config: ModelConfig, channels: int, spread: tuple[int, int], dropout: float) -> EncoderNet:
     resolutions, blocks = spread
-    net = EncoderNet(
+    return EncoderNet(
         channels,
         config.encoder_width,
         resolutions,
@@ -60,14 +91,17 @@ def _encoder(
         gamma_min=config.gamma_min,
         gamma_max=config.gamma_max,
     )
-    return encoders.Trainable(net)
 
 
 def build(name: str, facts: Dataset, schedule: str, dropout: float = 0.0, seed: int = 0) -> Diffusion:
-    """Model `name` for a data set, with flax's initial weights from `seed`, on the CPU."""
-    config = model_config(name, facts)
-    spread = stages(config.encoder, config.blocks, facts.side)
-    model = assemble(config, facts.channels, facts.levels, spread, schedule, dropout)
+    """The zoo's model `name` for a data set, as `create` makes it."""
+    return create(model_config(name, facts), facts, schedule, dropout, seed)
+
+
+def create(config: ModelConfig, facts: Dataset, schedule: str, dropout: float = 0.0, seed: int = 0) -> Diffusion:
+    """A model of that shape for a data set, with flax's initial weights from `seed`, on the CPU; also the dense and
+    convolutional layers of an encoder from outside."""
+    model = assemble(config, facts.channels, facts.levels, facts.side, schedule, dropout)
     initialise(model, torch.Generator().manual_seed(seed))
     return model
 

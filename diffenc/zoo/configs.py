@@ -1,25 +1,45 @@
 """The models by the paper's names: MATH.md's table, and small ones of the same kind for the embedded data."""
 
 import math
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from diffenc.data.catalog import Dataset
+
+UNETS = ("unet", "unet_mult_res")
+ENCODERS = ("identity", "non_trainable", *UNETS)
+SCHEDULES = ("fixed", "learned")
+PREDICTIONS = ("v", "epsilon", "x")
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A model's shape; `layers` is the L and `width` the n of MATH.md, `blocks` the encoder's m."""
+    """A model's shape; `layers` is the L and `width` the n of MATH.md, `blocks` the encoder's m.
 
-    prediction: Literal["v", "epsilon"]
+    `encoder` is one of ENCODERS, the name of an installed one (`diffenc.zoo.plugins`), or "module:Class"; `options`
+    are such a class's.
+    """
+
+    prediction: str
     layers: int
     width: int
-    encoder: Literal["identity", "non_trainable", "unet", "unet_mult_res"] = "identity"
+    encoder: str = "identity"
     blocks: int = 0
     encoder_width: int = 64
     encoder_groups: int = 16
     gamma_min: float = -13.3
     gamma_max: float = 5.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_formula(self) -> bool:
+        """Whether its FLOPs are known from its shape."""
+        return self.encoder in ENCODERS
+
+    def record(self) -> dict[str, Any]:
+        """As a run's configuration keeps it: options only where there are some."""
+        found = asdict(self)
+        return found if self.options else {name: value for name, value in found.items() if name != "options"}
 
 
 _SMALL = ModelConfig("v", layers=8, width=128)
@@ -49,12 +69,16 @@ MODELS = {
 
 
 def model_config(name: str, facts: Dataset) -> ModelConfig:
-    """The shape of model `name` on a data set.
+    """The shape of the zoo's model `name` on a data set."""
+    return adapted(MODELS[name], facts)
+
+
+def adapted(config: ModelConfig, facts: Dataset) -> ModelConfig:
+    """A model's shape on a data set.
 
     The paper's large models are twice as wide on ImageNet32. With fewer levels than 256, gamma_min rises, so that
     the noise at t = 0 is the same fraction of the distance between two levels.
     """
-    config = MODELS[name]
     gamma_min = round(config.gamma_min + 2 * math.log(256 / facts.levels), 1)
     wide = facts.wide and config.layers >= _LARGE.layers
     return replace(config, gamma_min=gamma_min, width=256 if wide else config.width)

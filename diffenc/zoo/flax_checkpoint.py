@@ -92,7 +92,8 @@ def load_checkpoint(
         raise UserError(f"{path}: has no {weights!r}; it holds {', '.join(map(str, state))}")
     flat = leaves(state[weights])
     config, levels, schedule = read_config(config_json)
-    model = assemble(config, _channels(path, flat), levels, _spread(config, flat), schedule)
+    # the side of the images is not on record: the encoder's resolutions are counted
+    model = assemble(config, _channels(path, flat), levels, 0, schedule, spread=_spread(config, flat))
     ours = {parameter_name(leaf): leaf for leaf in flat}
     expected = dict(model.named_parameters())
     if ours.keys() != expected.keys():

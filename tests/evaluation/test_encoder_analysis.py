@@ -12,6 +12,7 @@ from diffenc.models import noise
 from diffenc.models.diffusion import Diffusion
 from diffenc.models.encoders import NonTrainable
 from diffenc.models.noise import Purpose
+from diffenc.models.parameterizations import PARAMETERIZATIONS
 from diffenc.models.schedules import FixedSchedule
 from diffenc.results import encoder_analysis
 from diffenc.results.encoder_analysis import SPECTRUM_TIMES, over_images, read, share_left
@@ -40,7 +41,7 @@ def digits(count):
 def trained(name, schedule="fixed", prediction="v"):
     """A model in float64 whose networks, unlike new ones, say something."""
     model = build(name, DATASETS["digits"], schedule).double()
-    model.prediction = prediction
+    model.parameterization = PARAMETERIZATIONS[prediction]
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -165,7 +166,7 @@ def test_the_compromise_that_costs_nothing_leaves_a_motion():
     class Compromise(nn.Module):
         def forward(self, z, gamma, keys=None):
             a, s = roots(gamma)
-            x_t, r = model.encoder.with_motion(x, gamma)
+            x_t, r = model.encoder.with_mean_shift(x, gamma)
             return (a * z - (x_t + s**2 * r) / (1 + s**2)) / s
 
     model.denoiser = Compromise()

@@ -46,7 +46,7 @@ def gaussian_model(s, encoder, prediction="v", schedule=FixedSchedule):
 def diffusion_term(model, x, t, eps):
     """The diffusion term of images that are not pixels, (B,) nats."""
     gamma = model.schedule(t)
-    return model.diffusion(*model.encoder.with_motion(x, gamma), gamma, eps)
+    return model.diffusion(*model.encoder.with_mean_shift(x, gamma), gamma, model.schedule.dgamma_dt(t), eps)
 
 
 def draw(s, count, seed=0):

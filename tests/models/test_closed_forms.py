@@ -108,7 +108,7 @@ def test_encoder_motion_is_the_finite_difference(name, dataset, dropout):
     gamma, h = torch.tensor([-6.0, -1.0, 3.0], dtype=torch.float64), 1e-6
     keys = torch.arange(5, 8) if dropout else None  # with 0, 1, 2 a maximum changes places within h
     with torch.no_grad():
-        x_t, r = model.encoder.with_motion(x, gamma, keys)
+        x_t, r = model.encoder.with_mean_shift(x, gamma, keys)
         slope = (model.encode(x, gamma + h, keys) - model.encode(x, gamma - h, keys)) / (2 * h)
         torch.testing.assert_close(x_t, model.encode(x, gamma, keys))
     from_jvp = -torch.sigmoid(gamma)[:, None, None, None] * r

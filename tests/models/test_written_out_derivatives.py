@@ -108,7 +108,7 @@ def test_three_times_in_one_pass_are_three_passes(name):
 
     def apart():
         ends = (model.encode(x, end.expand(2), keys) for end in model.schedule.ends())
-        return *ends, *model.encoder.with_motion(x, gamma, keys)
+        return *ends, *model.encoder.with_mean_shift(x, gamma, keys)
 
     for ours, theirs in zip(model._encoded(x, gamma, keys), apart(), strict=True):
         torch.testing.assert_close(ours, theirs)

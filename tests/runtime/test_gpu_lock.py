@@ -7,7 +7,10 @@ import pytest
 
 from diffenc.runtime import gpu_lock
 
-TAKE = "import sys; from diffenc.gpus import take; print(take(int(sys.argv[1]), sys.argv[2].split(',')), flush=True)"
+TAKE = (
+    "import sys; from diffenc.runtime.gpu_lock import take;"
+    " print(take(int(sys.argv[1]), sys.argv[2].split(',')), flush=True)"
+)
 
 
 @pytest.fixture

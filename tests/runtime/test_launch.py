@@ -14,7 +14,7 @@ SRUN = f"""#!{sys.executable}
 import json, os, sys
 json.dump({{"arguments": sys.argv[1:], "environment": dict(os.environ)}}, open("asked.json", "w"))
 """
-LAUNCH = "from diffenc.launch import launch; launch(['train', '--run', 'x'], 4, 2)"
+LAUNCH = "from diffenc.runtime.launch import launch; launch(['train', '--run', 'x'], 4, 2)"
 
 
 @pytest.fixture

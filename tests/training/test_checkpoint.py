@@ -138,7 +138,7 @@ def test_a_full_disk_keeps_what_there_is(trainer, copy, monkeypatch):
 
 def test_one_job_holds_a_run(tmp_path):
     hold = (
-        "import sys, time; from pathlib import Path; from diffenc.interruption import locked\n"
+        "import sys, time; from pathlib import Path; from diffenc.io.files import locked\n"
         f"with locked(Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"
     )
     other = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True)

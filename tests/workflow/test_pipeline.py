@@ -120,7 +120,7 @@ def test_a_line_for_each_job_and_where_the_page_is(made):
 
 NEEDS_NO_TORCH = """
 import sys
-from diffenc.cli import main
+from diffenc.cli.main import main
 commands = [line.split() for line in sys.stdin.read().splitlines()]
 for command in commands:
     main(command)

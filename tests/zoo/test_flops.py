@@ -5,7 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from diffenc.data.catalog import DATASETS, Dataset
 from diffenc.zoo import build
 from diffenc.zoo.build import assemble
-from diffenc.zoo.configs import MODELS, model_config, stages
+from diffenc.zoo.configs import MODELS, model_config
 from diffenc.zoo.flops import flops, parameters
 
 ODD = Dataset("Odd", 3, 15, 17, 1, 1, 1, "made up")
@@ -23,8 +23,7 @@ def on_meta(name, facts, schedule="fixed"):
     """The model and a batch, without memory or arithmetic."""
     config = model_config(name, facts)
     with torch.device("meta"):
-        spread = stages(config.encoder, config.blocks, facts.side)
-        model = assemble(config, facts.channels, facts.levels, spread, schedule)
+        model = assemble(config, facts.channels, facts.levels, facts.side, schedule)
         return config, model, torch.zeros(BATCH, *facts.shape), torch.zeros(BATCH)
 
 
@@ -53,7 +52,7 @@ def test_a_training_step_is_what_pytorch_counts(name):
 
     def step():
         x_0, x_1, x_t, r = model._encoded(x, t, None)
-        (model.diffusion(x_t, r, t, x, None).sum() + x_0.sum() + x_1.sum()).backward()
+        (model.diffusion(x_t, r, t, model.schedule.dgamma_dt(t), x).sum() + x_0.sum() + x_1.sum()).backward()
 
     # less: the first layer's input needs no derivative; more: attention's derivative has twice its value's products
     assert counted(step) == pytest.approx(flops(config, facts).training, rel=0.01)
