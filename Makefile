@@ -28,7 +28,7 @@ env: .venv/.installed  ## the environment, .venv, from envs/requirements.lock
 	@touch $@
 
 demo: env  ## the whole chain on scikit-learn's digits, report included; three to four minutes on two cores
-	snakemake --cores all --show-failed-logs all report
+	snakemake --cores all --rerun-incomplete --show-failed-logs all report
 	@cat results/demo/tables/digits/components.md
 	@echo "tables: results/demo/tables/digits, figures: results/demo/figures, page: results/demo/index.html"
 
