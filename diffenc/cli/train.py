@@ -57,7 +57,8 @@ def train(options: Namespace, processes: "Processes") -> None:
     from diffenc.training.trainer import Trainer
 
     out, where = options.out, (processes.device, processes)
-    trainer = Trainer(run, training, study.name, options.data, out, *where, tensorboard=study.tensorboard)
+    how = {"tensorboard": study.tensorboard, "base": study.base_shape(run.model)}
+    trainer = Trainer(run, training, study.name, options.data, out, *where, **how)
     make_ready(out)
     minutes = study.checkpoints.minutes if options.checkpoint_minutes is None else options.checkpoint_minutes
     again = options.again or _is_forced(options)

@@ -31,7 +31,9 @@ class Encoder(nn.Module, ABC):
 
     def derivative(self, x: Tensor, gamma: Tensor) -> Tensor:
         """dx_t / dgamma (B, C, H, W) at gamma_t (B,)."""
-        return jvp(lambda at: self(x, at), (gamma,), (torch.ones_like(gamma),))[1]
+        return jvp(lambda at: self(x, at), (gamma.clone(),), (torch.ones_like(gamma),))[
+            1
+        ]  # clone: of an expanded one
 
     def with_mean_shift(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """x_t (kB, C, H, W), and r at the last time (B, C, H, W); None for the identity, which does not shift."""
@@ -144,6 +146,10 @@ class Trainable(_Mixing):
         last = y[-len(x) :]
         y_dot = tangent * (1 - last.square())
         return x_t, x_t[-len(x) :] - last - y_dot
+
+    def derivative(self, x: Tensor, gamma: Tensor) -> Tensor:
+        """dx_t / dgamma (B, C, H, W) at gamma_t (B,), by the network's written-out tangent."""
+        return -sigma_squared(over_pixels(gamma)) * self.with_mean_shift(x, gamma)[1]
 
     def output(self, x: Tensor, gamma: Tensor) -> Tensor:
         """y (B, C, H, W) in (-1, 1)."""

@@ -60,7 +60,7 @@ def _of_group(kind: str, of: str, study: Study, folder: Path, stem: Path) -> Non
     if kind == "samples":
         draw({model: one[0] for model, one in files.items()}, stem, title)
     else:
-        draw(files, stem, title, study.models)  # a model has one colour in all figures
+        draw(files, stem, title, study.model_names)  # a model has one colour in all figures
 
 
 def table(

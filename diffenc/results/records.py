@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
@@ -55,7 +55,7 @@ class Evaluated(Record):
     dataset: str
     release: str
     model: str
-    schedule: Literal["fixed", "learned"]
+    schedule: str
     seed: int
     protocol: str
     evaluation_seed: int

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from diffenc.data.catalog import DATASETS
 from diffenc.io.errors import UserError
 from diffenc.study.settings import NO_INCEPTION
+from diffenc.zoo import plugins
 from diffenc.zoo.authors_config import read_config
-from diffenc.zoo.configs import MODELS, model_config
+from diffenc.zoo.configs import ENCODERS, MODELS, model_config
 
 if TYPE_CHECKING:
     from diffenc.study.settings import Training
@@ -34,9 +35,6 @@ def check_group(group: "RunGroup") -> None:
     if group.training:
         if group.training.batch % group.gpus:
             raise ValueError(f"training.batch: {group.training.batch} cannot be shared equally by {group.gpus} gpus")
-        for model in group.models:
-            if model not in MODELS:
-                raise ValueError(f"unknown model {model!r}; known: {', '.join(MODELS)}")
     else:
         _check_weights(group)
 
@@ -59,6 +57,7 @@ def _check_weights(group: "RunGroup") -> None:
 
 def check_study(study: "Study") -> None:
     """The study as a whole."""
+    _check_models(study)
     _check_datasets(study)
     if (most := max(group.gpus for group in study.runs)) > study.samples.count:
         raise ValueError(f"samples.count: {study.samples.count} cannot be shared by {most} gpus; ask for more")
@@ -74,6 +73,26 @@ def check_study(study: "Study") -> None:
     _check_evaluation(study)
     _check_selections(study)
     _check_fid(study)
+
+
+def _check_models(study: "Study") -> None:
+    for name, model in study.models.items():
+        if name in MODELS:
+            raise ValueError(f"models.{name}: that is one of the zoo's; name yours otherwise")
+        if model.encoder and ":" in model.encoder and not plugins.can_be_found(model.encoder):
+            raise ValueError(f"models.{name}.encoder: no module {model.encoder.partition(':')[0]!r} here; install it")
+        known = [*ENCODERS, *plugins.installed(plugins.ENCODERS)]
+        if model.encoder and ":" not in model.encoder and model.encoder not in known:
+            names = ", ".join(known)
+            raise ValueError(
+                f"models.{name}.encoder: unknown encoder {model.encoder!r}; known: {names}, module:Class"
+            )
+        if model.options and model.shape.has_formula:
+            raise ValueError(f"models.{name}.options: go with an encoder from outside; take them out")
+    for i, group in enumerate(study.runs):
+        for model in group.models if group.training else ():
+            if model not in MODELS and model not in study.models:
+                raise ValueError(f"runs[{i}]: unknown model {model!r}; known: {', '.join([*MODELS, *study.models])}")
 
 
 def _check_datasets(study: "Study") -> None:

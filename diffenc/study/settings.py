@@ -1,13 +1,23 @@
 """The settings in a study, part by part: what each key may be, and its default."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from diffenc.io.schema import Positive, Seed, Strict
+from diffenc.zoo import plugins
+from diffenc.zoo.configs import MODELS, PREDICTIONS, SCHEDULES, ModelConfig
 
-Schedule = Literal["fixed", "learned"]
+
+def _known_schedule(name: str) -> str:
+    if name not in (known := [*SCHEDULES, *plugins.installed(plugins.SCHEDULES)]):
+        raise ValueError(f"unknown schedule {name!r}; known: {', '.join(known)}")
+    return name
+
+
+Schedule = Annotated[str, AfterValidator(_known_schedule)]
 Protocol = Literal["full", "authors", "given"]  # given: under noise that comes with the data set
 # the file of Inception's weights, as torch-fidelity publishes them, and what fid.weights is where there are none
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
@@ -33,6 +43,23 @@ class Training(Strict):
     def results(self) -> dict[str, Any]:
         """What of it changes the trained weights."""
         return self.model_dump(exclude={"log_every"})
+
+
+class Model(Strict):
+    """A model of the study's own: the zoo's model `like`, changed. `options` are those of an encoder from outside."""
+
+    like: Literal[*MODELS]
+    prediction: Literal[*PREDICTIONS] | None = None
+    layers: Positive | None = None
+    width: Annotated[int, Field(gt=0, multiple_of=32)] | None = None  # groups of its norms
+    encoder: str | None = None
+    options: dict[str, Any] = {}
+
+    @property
+    def shape(self) -> ModelConfig:
+        """Before it is adapted to a data set."""
+        given = self.model_dump(exclude={"like"}, exclude_none=True, exclude_defaults=True)
+        return replace(MODELS[self.like], **given)
 
 
 class Evaluation(Strict):

@@ -18,6 +18,7 @@ from diffenc.study.settings import (
     Evaluation,
     Fid,
     Inspection,
+    Model,
     Samples,
     Saving,
     Schedule,
@@ -26,7 +27,7 @@ from diffenc.study.settings import (
     Weights,
 )
 from diffenc.zoo.authors_config import read_config
-from diffenc.zoo.configs import ModelConfig, model_config
+from diffenc.zoo.configs import MODELS, ModelConfig, adapted
 
 Table = Literal[*LOSS_TABLES, *ANALYSES, "fid", "literature"]
 Figure = Literal[*FIGURES]
@@ -85,6 +86,7 @@ class Study(Strict):
     title: str
     files: str = "data"
     own_data: dict[Name, Arrays] = {}
+    models: dict[Name, Model] = {}
     runs: Annotated[list[RunGroup], Field(min_length=1)]
     comparisons: list[Comparison] = []
     evaluation: Evaluation = Evaluation()
@@ -129,9 +131,14 @@ class Study(Strict):
         return list(dict.fromkeys(run.dataset for run in self.all_runs))
 
     @property
-    def models(self) -> list[str]:
+    def model_names(self) -> list[str]:
         """The models of its runs, each once, in the file's order."""
         return list(dict.fromkeys(run.model for run in self.all_runs))
+
+    @property
+    def schedules(self) -> list[str]:
+        """The schedules of its runs."""
+        return list(dict.fromkeys(run.schedule for run in self.all_runs))
 
     def facts(self, dataset: str) -> Dataset:
         """Shape, levels and counts of a data set, the catalogue's or one's own."""
@@ -156,7 +163,11 @@ class Study(Strict):
         group = self.members[run]
         if group.weights:
             return read_config(group.weights.config)[0]
-        return model_config(run.model, self.facts(run.dataset))
+        return adapted(self.base_shape(run.model), self.facts(run.dataset))
+
+    def base_shape(self, model: str) -> ModelConfig:
+        """The shape of a model, the zoo's or the study's own, before it is adapted to a data set."""
+        return self.models[model].shape if model in self.models else MODELS[model]
 
     def groups(self, dataset: str | None = None) -> dict[tuple[str, str], dict[str, list[Run]]]:
         """{(dataset, schedule): {model: its runs}}: what stands side by side in a figure."""

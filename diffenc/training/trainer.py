@@ -29,17 +29,16 @@ from diffenc.training.batches import Feed
 from diffenc.training.checkpoint import Checkpoints, TrainingState
 from diffenc.training.logger import Journal, Line, Silence, as_text, last_step
 from diffenc.training.step import Step
-from diffenc.zoo.build import build
-from diffenc.zoo.configs import model_config
+from diffenc.zoo.build import create
+from diffenc.zoo.configs import MODELS, ModelConfig, adapted
 
 # what the processes agree on after a step; anything higher is the signal that asked to stop
 GO_ON, SAVE = 0, 1
 
 
-def resolve(run: Run, training: Training, study: str, data_folder: Path) -> dict[str, Any]:
+def resolve(run: Run, shape: ModelConfig, training: Training, study: str, data_folder: Path) -> dict[str, Any]:
     """The run's whole configuration: written beside its results and stamped into its checkpoints."""
-    facts = data.facts(data_folder)
-    shared = configuration(run, study, model_config(run.model, facts), data.manifest(data_folder), facts)
+    shared = configuration(run, study, shape, data.manifest(data_folder), data.facts(data_folder))
     return {**shared, "training": training.results(), "results_version": versions.TRAIN}
 
 
@@ -56,17 +55,19 @@ class Trainer:
         device: torch.device,
         processes: Processes | None = None,
         tensorboard: bool = False,
+        base: ModelConfig | None = None,
     ) -> None:
+        """`base` is the model's shape where it is not the zoo's (`diffenc.zoo.configs.adapted`)."""
         self.training, self.out = training, out
         self.processes = processes or Processes(device)
         if self.processes.first:
             data.verify(data_folder)
-        self.config = resolve(run, training, study, data_folder)
+        facts = data.facts(data_folder)
+        shape = adapted(base or MODELS[run.model], facts)
+        self.config = resolve(run, shape, training, study, data_folder)
         part = self.processes.part(training.batch)
         self.feed = Feed(data.load(data_folder, "train"), training.batch, run.seed, device, part)
-        self.model: Diffusion = build(
-            run.model, data.facts(data_folder), run.schedule, training.dropout, run.seed
-        ).to(device)
+        self.model: Diffusion = create(shape, facts, run.schedule, training.dropout, run.seed).to(device)
         self.step = Step(self.model, training, self.processes)
         self.state = TrainingState(self.model, self.step.average, self.step.optimizer)
         self.checkpoints = Checkpoints(out, self.config)

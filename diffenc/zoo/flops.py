@@ -1,4 +1,5 @@
-"""Floating-point operations and parameters of a model, by formula from its shape: nothing here needs torch.
+"""Floating-point operations and parameters of a model, by formula from its shape: only an encoder from outside needs
+torch.
 
 Operations are those of convolutions, dense layers and attention's products, a multiplication and an addition as two;
 not norms, activations and sums, which are less than a hundredth.
@@ -64,6 +65,8 @@ def flops(config: ModelConfig, facts: Dataset) -> Flops:
     denoiser = _denoiser(facts.channels, config.layers, config.width, facts.side).flop
     if config.encoder in ("identity", "non_trainable"):
         return Flops(denoiser, 0, 0)
+    if not config.has_formula:
+        return Flops(denoiser, _counted(config, facts).flop, 0)
     width = config.encoder_width
     stem = _conv(facts.channels, width, facts.side) + _conv(width, width, facts.side)
     return Flops(denoiser, _encoder(config, facts).flop, stem.flop)
@@ -72,9 +75,25 @@ def flops(config: ModelConfig, facts: Dataset) -> Flops:
 def parameters(config: ModelConfig, facts: Dataset, schedule: str) -> int:
     """Parameters of a model of this shape; a learned schedule's w and b are among them."""
     found = _denoiser(facts.channels, config.layers, config.width, facts.side).parameters
-    if config.encoder not in ("identity", "non_trainable"):
+    if not config.has_formula:
+        found += _counted(config, facts).parameters
+    elif config.encoder not in ("identity", "non_trainable"):
         found += _encoder(config, facts).parameters
     return found + (2 if schedule == "learned" else 0)
+
+
+def _counted(config: ModelConfig, facts: Dataset) -> Count:
+    """An encoder from outside, as PyTorch counts it, without arithmetic."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from diffenc.zoo.build import assemble
+
+    with torch.device("meta"):
+        encoder = assemble(config, facts.channels, facts.levels, facts.side).encoder
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            encoder(torch.zeros(1, *facts.shape), torch.zeros(1))
+    return Count(counter.get_total_flops(), sum(parameter.numel() for parameter in encoder.parameters()))
 
 
 def _denoiser(channels: int, layers: int, width: int, side: int) -> Count:

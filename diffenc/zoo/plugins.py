@@ -5,11 +5,26 @@ import sys
 from collections.abc import Iterable
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any
 
 from diffenc.io.errors import UserError
 
 ENCODERS, SCHEDULES = "diffenc.encoders", "diffenc.schedules"  # entry points' groups
+
+
+def installed(group: str) -> list[str]:
+    """The names that installed packages register."""
+    return [point.name for point in entry_points(group=group)]
+
+
+def can_be_found(reference: str) -> bool:
+    """Whether the module of "module:Class" is there; it is not imported."""
+    _here()
+    try:
+        return find_spec(reference.partition(":")[0]) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def load(reference: str, group: str, known: Iterable[str]) -> Any:
@@ -20,14 +35,14 @@ def load(reference: str, group: str, known: Iterable[str]) -> Any:
     """
     kind = group.partition(".")[2].rstrip("s")
     if ":" not in reference:
-        installed = {point.name: point for point in entry_points(group=group)}
-        if reference not in installed:
-            names = ", ".join([*known, *installed])
-            raise UserError(f"{reference}: is no {kind}; known: {names}; or give module:Class, such as mine:Blur")
-        reference = installed[reference].value
+        there = {point.name: point.value for point in entry_points(group=group)}
+        if reference not in there:
+            raise UserError(
+                f"{reference}: is no {kind}; known: {', '.join([*known, *there])}; or give module:Class, as mine:Blur"
+            )
+        reference = there[reference]
     module, _, name = reference.partition(":")
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
+    _here()
     try:
         found = getattr(import_module(module), name, None)
     except Exception as error:  # whatever the user's module does when it is imported
@@ -37,3 +52,8 @@ def load(reference: str, group: str, known: Iterable[str]) -> Any:
     if not isinstance(found, type):
         raise UserError(f"{reference}: {module} has no class {name!r}; name one of its own")
     return found
+
+
+def _here() -> None:
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())

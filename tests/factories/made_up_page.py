@@ -85,7 +85,7 @@ class Made:
             files = {
                 model: [run_folder(self.folder, run) / HISTORY for run in runs] for model, runs in models.items()
             }
-            curves(files, self.figure(f"curves/{dataset}/{schedule}"), "Curves", self.study.models)
+            curves(files, self.figure(f"curves/{dataset}/{schedule}"), "Curves", self.study.model_names)
         return self
 
     def table(self, name, shown, caption):

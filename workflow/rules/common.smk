@@ -103,8 +103,8 @@ def trained_files(runs):
 
 wildcard_constraints:
     dataset="|".join(STUDY.datasets),
-    model="|".join(STUDY.models),
-    schedule="fixed|learned",
+    model="|".join(STUDY.model_names),
+    schedule="|".join(STUDY.schedules),
     seed=r"\d+",
     first=r"\d+",
 

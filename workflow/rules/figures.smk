@@ -56,7 +56,7 @@ use rule figure_of_run as figure_of_group with:
         ENVIRONMENT
     params:
         of="{dataset}/{schedule}",
-        order=STUDY.models,
+        order=STUDY.model_names,
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
         title=lambda wildcards: STUDY.facts(wildcards.dataset).title,
         caption=lambda wildcards: outputs.FIGURE_CAPTIONS[wildcards.figure],

@@ -76,7 +76,7 @@ def _render(content: dict[str, Any]) -> str:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    names = [str(environment.filters["escape"](name)) for name in content["study"].models]
+    names = [str(environment.filters["escape"](name)) for name in content["study"].model_names]
     environment.filters["unbroken"] = partial(_unbroken, names)
     templates = files("diffenc.reporting.html") / "templates"
     own = {name: (templates / file).read_text() for name, file in (("style", "style.css"), ("script", "page.js"))}

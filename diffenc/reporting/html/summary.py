@@ -115,8 +115,10 @@ def _compared(row: dict[str, Any]) -> str:
 
 
 def _what(study: Study) -> str:
-    models = f"{len(study.models)} models" if len(study.models) > 1 else f"one model, {study.models[0]},"
-    begin = "compares" if len(study.models) > 1 else "is of"
+    models = (
+        f"{len(study.model_names)} models" if len(study.model_names) > 1 else f"one model, {study.model_names[0]},"
+    )
+    begin = "compares" if len(study.model_names) > 1 else "is of"
     titles = listed(study.facts(name).title for name in study.datasets)
     sentences = [f"This study {begin} {models} on {titles}.", *(_each(study, name) for name in study.datasets)]
     trained, taken = len(study.training), len(study.weights)
