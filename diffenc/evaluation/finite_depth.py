@@ -1,7 +1,7 @@
 """Finite depth T and the variance ratio: the bound of a trained model taken in T steps (MATH.md).
 
     -log p(x) <= reconstruction + latent + sum over i = 1..T of KL(q(z_s | z_t, x) || p(z_s | z_t)),
-    s = (i - 1)/T, t = i/T;   KL = d/2 (w - 1 - log w + w q),   q = ||mu_P - mu_Q||^2 / (d sigma_Q^2),
+    s = (i - 1)/T, t = i/T (Eq. 7);   KL = d/2 (w - 1 - log w + w q),   q = ||mu_P - mu_Q||^2 / (d sigma_Q^2),
     w = sigma_Q^2 / sigma_P^2: 1; for each step the best one, 1/(1 + E q); or a fixed one.
 
 Estimated like the continuous bound, and from the same noise. Image n of pass p has one u ~ U(0, 1), spread evenly

@@ -41,7 +41,10 @@ class Encoder(nn.Module, ABC):
         return self.at_times(x, gamma, keys), -self.derivative(x, last) / sigma_squared(over_pixels(last))
 
     def step(self, x: Tensor, gamma_s: Tensor, gamma_t: Tensor) -> tuple[Tensor, Tensor]:
-        """x_t and x_s - x_t (B, C, H, W) in float64, for gamma (B,) in float64; accurate where they are close."""
+        """x_t and x_s - x_t (B, C, H, W) in float64, for gamma (B,) in float64; accurate where they are close.
+
+        The latter is the mean shift of a step (Eq. 11).
+        """
         x_s, x_t = (self._in_float64(x, gamma) for gamma in (gamma_s, gamma_t))
         return x_t, x_s - x_t
 

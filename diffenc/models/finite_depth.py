@@ -22,7 +22,8 @@ def step_numbers(u: NDArray, depth: int) -> NDArray[np.int64]:
 def posterior_error(model: Diffusion, x: Tensor, steps: Tensor, depth: int, eps: Tensor) -> tuple[Tensor, Tensor]:
     """mu_Q - mu_P and sigma_Q^2 of one step for each image, in float64 but for the networks.
 
-    mu_Q and sigma_Q^2 are Eq. 4 without an encoder, Eq. 13 with one; mu_P is Eq. 6, and Eq. 17 with the counterterm.
+    mu_Q and sigma_Q^2 are those of q(z_s | z_t, x), Eq. 3, 4 without an encoder and Eq. 12, 13 with one (App. B and C
+    derive them, Eq. 22 to 30); mu_P is Eq. 6, and Eq. 17 with the counterterm.
     With z_t = alpha_t x_t + sigma_t eps and m = 1 - e^(gamma_s - gamma_t), z_t leaves the difference of the means:
 
         mu_Q - mu_P = alpha_s [m (x_t - x_hat) + (x_s - x_t) - (gamma_t - gamma_s) sigma_t^2 x_hat],
