@@ -1,3 +1,18 @@
 """Variational diffusion with a learned encoder: models, training, evaluation, tables and figures."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from diffenc.library import load
+
 __version__ = "0.1.0"
+__all__ = ["load"]
+
+
+def __getattr__(name: str) -> Any:
+    # torch is imported by who loads a model, not by who asks for a version
+    if name == "load":
+        from diffenc.library import load
+
+        return load
+    raise AttributeError(f"module 'diffenc' has no attribute {name!r}")

@@ -46,7 +46,9 @@ def _check_weights(group: "RunGroup") -> None:
         raise ValueError("weights.path: is the same for all seeds; put {seed} where they differ")
     for seed in group.seeds:
         if not group.weights.file(seed).is_file():
-            raise ValueError(f"weights.path: {group.weights.file(seed)}: no such file; README.md says where they are")
+            raise ValueError(
+                f"weights.path: {group.weights.file(seed)}: no such file; docs/usage.md says where it is"
+            )
     try:
         _, _, schedule = read_config(group.weights.config)
     except UserError as error:
