@@ -12,7 +12,7 @@ from diffenc.results.runs import collect as collect_runs
 from diffenc.results.runs import read_runs
 from diffenc.results.tests import read_tests
 from diffenc.study.load import load_study
-from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN, OF_THE_STUDY, TABLES
+from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN, TABLES_BY_NAME
 from diffenc.study.study import study_folder
 
 
@@ -35,8 +35,8 @@ def table(options: Namespace) -> None:
     from diffenc.results.tests import add_holm, compare
 
     study = part(options)
-    if options.kind not in (*TABLES, *OF_THE_STUDY, *study.selections):
-        known = ", ".join([*TABLES, *OF_THE_STUDY, *study.selections])
+    if options.kind not in (*TABLES_BY_NAME, *study.selections):
+        known = ", ".join([*TABLES_BY_NAME, *study.selections])
         raise UserError(f"{options.kind}: is no table of {options.study}; it has {known}")
     study, folder = part_of(options.kind, study), study_folder(study)
     if options.runs and options.tests:

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffenc.io.errors import UserError
 from diffenc.reporting.targets import belongs, caption, group_files
-from diffenc.study.outputs import LOSS_TABLES, OF_A_GROUP, OF_A_RUN, OF_THE_STUDY, TABLES
+from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN
 from diffenc.study.study import Run, Study, run_folder
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-    from diffenc.reporting.tables.formatting import Sheet
 
 
 def figure(kind: str, of: str, study: Study, folder: Path, stem: Path) -> None:
@@ -38,13 +37,17 @@ def _of_run(kind: str, run: Run, study: Study, folder: Path, stem: Path) -> None
 
 def figure_of_file(kind: str, file: Path, stem: Path, title: str = "") -> None:
     """Draw a figure of OF_A_RUN from any model's encodings or samples, one of the authors' for instance."""
-    _function("figures", OF_A_RUN[kind].draw)(file, stem, title)
+    _make("figures", kind, OF_A_RUN[kind].made_by, file=file, stem=stem, title=title)
 
 
-def _function(package: str, name: str) -> Callable[..., Any]:
-    """A function by its module's and its own name, imported now: some of them need torch, and most do not."""
-    module, _, function = name.partition(".")
-    return getattr(import_module(f"diffenc.reporting.{package}.{module}"), function)
+def _make(package: str, kind: str, made_by: str | None, **given: Any) -> Any:
+    """Call who makes it with what it asks for, by the names of its parameters.
+
+    Its module is imported now: some need torch, and most do not.
+    """
+    module, _, function = (made_by or f"{kind}.{kind}").partition(".")
+    maker: Callable[..., Any] = getattr(import_module(f"diffenc.reporting.{package}.{module}"), function)
+    return maker(**{name: given[name] for name in signature(maker).parameters if name in given})
 
 
 def _of_group(kind: str, of: str, study: Study, folder: Path, stem: Path) -> None:
@@ -56,11 +59,8 @@ def _of_group(kind: str, of: str, study: Study, folder: Path, stem: Path) -> Non
     if not files:
         raise UserError(f"{of}: has no model with {OF_A_GROUP[kind].file}; {kind} shows models that have one")
     title = f"{study.facts(dataset).title}, {schedule} schedule"
-    draw = _function("figures", OF_A_GROUP[kind].draw)
-    if kind == "samples":
-        draw({model: one[0] for model, one in files.items()}, stem, title)
-    else:
-        draw(files, stem, title, study.model_names)  # a model has one colour in all figures
+    order = study.model_names  # a model has one colour in all figures
+    _make("figures", kind, OF_A_GROUP[kind].made_by, files=files, stem=stem, title=title, order=order)
 
 
 def table(
@@ -71,23 +71,14 @@ def table(
     Raises:
         UserError: a run or a file that the table reads is missing or damaged.
     """
-    from diffenc.reporting.tables import formatting
-
-    sheet = _sheet(kind, study, runs, tests, folder, published)
-    formatting.write(sheet, stem, f"{study.title}. {caption(kind, study)}.")
-
-
-def _sheet(kind: str, study: Study, runs: "DataFrame", tests: "DataFrame", folder: Path, published: Path) -> "Sheet":
-    from diffenc.reporting.tables import components, loss_columns
+    from diffenc.reporting.tables import components, formatting, loss_columns
     from diffenc.study.published import load
 
+    given = {"study": study, "runs": runs, "tests": tests, "folder": folder, "published": load(published)}
     if kind in study.selections:
-        return loss_columns.sheet(components.selected(study, runs, tests, load(published), study.selections[kind]))
-    make = _function("tables", (TABLES | OF_THE_STUDY)[kind].make)
-    if kind == "components":
-        return loss_columns.sheet(make(study, runs, tests, load(published)))
-    if kind in LOSS_TABLES:
-        return loss_columns.sheet(make(study, runs) if kind == "seeds" else make(study, runs, tests))
-    if kind in ("literature", "fid"):
-        return make(study, runs, tests, folder, load(published))
-    return make(study, runs, tests, folder)
+        made = components.selected(study, runs, tests, given["published"], study.selections[kind])
+    else:
+        made = _make("tables", kind, None, **given)
+    # losses are a frame whose columns are known, any other table comes with its columns
+    sheet = made if isinstance(made, formatting.Sheet) else loss_columns.sheet(made)
+    formatting.write(sheet, stem, f"{study.title}. {caption(kind, study)}.")

@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN, OF_THE_STUDY, TABLES, Which
+from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN, OF_THE_STUDY, TABLES, TABLES_BY_NAME, Which
 from diffenc.study.settings import NO_INCEPTION
 from diffenc.study.stages import FILES, as_options
 from diffenc.study.study import Run, Study, run_folder
-
-# they are about the study's comparisons, and there may be none
-_OF_COMPARISONS = ("comparisons", "power", "paired", "statistics")
 
 
 def tables_of(study: Study, dataset: str) -> list[str]:
@@ -25,11 +22,11 @@ def tables_of_all(study: Study) -> list[str]:
 
 
 def _has_rows(kind: str, part: Study) -> bool:
-    if kind in _OF_COMPARISONS:
+    table = TABLES_BY_NAME[kind]
+    if table.of_comparisons:
         return bool(part.comparisons)
     if kind == "fid":
         return bool(part.fid_runs())
-    table = (TABLES | OF_THE_STUDY)[kind]
     return any(belongs(table.which, part, run) for run in part.all_runs)
 
 
@@ -38,7 +35,7 @@ def figures_of(study: Study, dataset: str) -> list[str]:
     of_runs = [
         f"figures/{kind}/{runs[0].path}"
         for kind, figure in OF_A_RUN.items()
-        if figure.asked_for in study.figures
+        if (figure.with_ or kind) in study.figures
         for group in study.groups(dataset).values()
         for runs in group.values()
         if belongs(figure.which, study, runs[0])
@@ -68,8 +65,8 @@ def files_shown(study: Study) -> set[Path]:
             for files in group_files(kind, study, dataset, schedule, Path()).values():
                 found.update(files)
         firsts = [runs[0] for runs in models.values()]
-        for figure in OF_A_RUN.values():
-            if figure.asked_for in study.figures:
+        for kind, figure in OF_A_RUN.items():
+            if (figure.with_ or kind) in study.figures:
                 found.update(
                     run_folder(Path(), run) / figure.file for run in firsts if belongs(figure.which, study, run)
                 )
@@ -114,7 +111,7 @@ def part_of(kind: str, study: Study) -> Study:
 
 def table_files(kind: str, study: Study, folder: Path) -> list[Path]:
     """The files of the study's runs that a table reads, beside runs.csv and tests.csv."""
-    table = (TABLES | OF_THE_STUDY).get(kind)
+    table = TABLES_BY_NAME.get(kind)
     if not table or not table.file:
         return []
     runs = [run for run in study.all_runs if belongs(table.which, study, run)]
@@ -127,4 +124,4 @@ def caption(kind: str, study: Study) -> str:
     """A table's caption; a selection's is the study's own."""
     if kind in study.selections:
         return study.selections[kind].title
-    return (TABLES | OF_THE_STUDY)[kind].caption
+    return TABLES_BY_NAME[kind].caption

@@ -1,4 +1,9 @@
-"""Every figure and table: its name, the file that it shows, who draws it, its caption."""
+"""Every figure and table that a study can have, each declared once: here, and in the file that draws it.
+
+A table NAME is made by NAME(...) of reporting/tables/NAME.py, a figure by NAME(...) of reporting/figures/NAME.py, or
+by what `made_by` says. They take what they name of what there is (`diffenc.reporting.render`). Names, defaults,
+targets, captions and what is taken as a target's name follow from these entries.
+"""
 
 from typing import Literal, NamedTuple
 
@@ -8,132 +13,114 @@ Which = Literal["all", "encoder", "trained"]
 
 
 class RunFigure(NamedTuple):
-    """A figure of one run: the study's name for it, the run's file that it shows, who draws it, and of which runs."""
+    """A figure of one run: the run's file that it shows, and of which runs.
 
-    asked_for: str
+    A study asks for it by its own name, or by that of the figure that it belongs to, `with_`.
+    """
+
     file: str
-    draw: str
     caption: str
     which: Which = "encoder"
+    with_: str | None = None
+    made_by: str | None = None
 
 
 class GroupFigure(NamedTuple):
-    """A figure that compares the models of one data set and schedule."""
+    """A figure that compares the models of one data set and schedule: of all their seeds, or of the first."""
 
     file: str
-    draw: str
     caption: str
     which: Which = "all"
     all_seeds: bool = True
+    made_by: str | None = None
 
 
 class Table(NamedTuple):
-    """A table, who makes it, and the file of each run that it reads beside runs.csv and tests.csv, if any."""
+    """A table, and the file of each run that it reads beside runs.csv and tests.csv, if any.
 
-    make: str
+    It is of one data set, or of the whole study; of comparisons, or of runs; and there unless a study lists others.
+    """
+
     caption: str
     file: str | None = None
     which: Which = "all"
+    of_the_study: bool = False
+    of_comparisons: bool = False
+    usual: bool = True
 
 
-OF_A_RUN = {
+FIGURES_BY_NAME: dict[str, RunFigure | GroupFigure] = {
     "heatmaps": RunFigure(
-        "heatmaps",
         ENCODINGS,
-        "heatmaps.heatmap",
         "How the encoding changes with time: (x_t - x_s) / (t - s) for s = t - 0.1, summed over channels, beside the"
         " original image. All maps share one scale.",
+        made_by="heatmaps.heatmap",
     ),
     "heatmaps_full": RunFigure(
-        "heatmaps",
         ENCODINGS,
-        "heatmaps.full_heatmap",
         "How the encoding changes with time, at every t from 0.1 to 1.0.",
+        with_="heatmaps",
+        made_by="heatmaps.full_heatmap",
     ),
-    "encodings": RunFigure(
-        "encodings",
-        ENCODINGS,
-        "encodings.encodings",
-        "The encoder's mean x_t of test images, from t = 0 (the image) to t = 1.",
-    ),
+    "encodings": RunFigure(ENCODINGS, "The encoder's mean x_t of test images, from t = 0 (the image) to t = 1."),
     "process": RunFigure(
-        "process",
         ENCODINGS,
-        "process.process",
         "The diffusion process without an encoder, and with this one: z_t = alpha_t x_t + sigma_t eps, with the same"
         " noise.",
     ),
-    "sample_page": RunFigure(
-        "sample_page", SAMPLES, "sample_page.sample_page", "Ancestral samples, one after the other.", "all"
-    ),
-}
-OF_A_GROUP = {
-    "samples": GroupFigure(
-        SAMPLES,
-        "samples.samples",
-        "Ancestral samples of each model, drawn with the same noise.",
-        all_seeds=False,
-    ),
+    "samples": GroupFigure(SAMPLES, "Ancestral samples of each model, drawn with the same noise.", all_seeds=False),
+    "sample_page": RunFigure(SAMPLES, "Ancestral samples, one after the other.", "all"),
     "curves": GroupFigure(
         HISTORY,
-        "curves.curves",
         "Training loss and its terms over the steps, in bits per dimension: the mean over seeds, each seed, and their"
         " range.",
         "trained",
     ),
     "loss_per_t": GroupFigure(
         EVALUATION,
-        "loss_per_t.loss_per_t",
         "The diffusion loss by time t, in bits per dimension per unit of t, and below its difference to the first"
         " model's, with the spread over seeds.",
     ),
     "counterterm": GroupFigure(
         INSPECTION,
-        "counterterm.counterterm",
         "What the counterterm -sigma^2 x_hat leaves of the encoder's motion dx_t/dgamma, over t.",
         "encoder",
     ),
     "encoder_change": GroupFigure(
-        INSPECTION,
-        "encoder_change.encoder_change",
-        "How far the encoder moves an image, and the size of its output y, over t.",
-        "encoder",
+        INSPECTION, "How far the encoder moves an image, and the size of its output y, over t.", "encoder"
     ),
     "spectra": GroupFigure(
-        INSPECTION,
-        "spectra.spectra",
-        "Power over spatial frequency of test images and of their encodings.",
-        "encoder",
+        INSPECTION, "Power over spatial frequency of test images and of their encodings.", "encoder"
     ),
     "depth": GroupFigure(
         DEPTH,
-        "depth.depth",
         "Finite depth T: by how much each bound exceeds the continuous one, and the best variance ratio over t.",
     ),
 }
-TABLES = {
-    "components": Table("components.components", "The loss on the test set and its three terms"),
-    "seeds": Table("seeds.seeds", "Every seed's loss on the test set"),
-    "comparisons": Table("comparisons.comparisons", "Welch's tests across seeds, for each term of the loss"),
-    "power": Table("power.power", "How many seeds it takes to see a difference"),
-    "paired": Table("paired.paired", "The same test images under the same noise: trained models compared", PER_IMAGE),
-    "cost": Table("cost.cost", "What training costs, and the encoder's share of it"),
-    "encoder": Table("encoder.encoder", "What the encoder does", INSPECTION, "encoder"),
-    "endpoints": Table("endpoints.endpoints", "The end points of the noise schedule"),
-    "depth": Table("depth.depth", "Bounds of finite depth T, by the variance ratio of the generative model", DEPTH),
-    "fid": Table("fid.fid", "FID", FID),
-}
-OF_THE_STUDY = {
-    "statistics": Table("statistics.statistics", "Every comparison's statistics"),
+TABLES_BY_NAME = {
+    "components": Table("The loss on the test set and its three terms"),
+    "seeds": Table("Every seed's loss on the test set"),
+    "comparisons": Table("Welch's tests across seeds, for each term of the loss", of_comparisons=True),
+    "statistics": Table("Every comparison's statistics", of_the_study=True, of_comparisons=True),
+    "power": Table("How many seeds it takes to see a difference", of_comparisons=True),
+    "paired": Table(
+        "The same test images under the same noise: trained models compared", PER_IMAGE, of_comparisons=True
+    ),
+    "cost": Table("What training costs, and the encoder's share of it"),
+    "encoder": Table("What the encoder does", INSPECTION, "encoder"),
+    "endpoints": Table("The end points of the noise schedule"),
+    "depth": Table("Bounds of finite depth T, by the variance ratio of the generative model", DEPTH),
+    "fid": Table("FID", FID, usual=False),
     "literature": Table(
-        "literature.literature", "The literature, the paper and this study: bits per dimension on the test set"
+        "The literature, the paper and this study: bits per dimension on the test set", of_the_study=True, usual=False
     ),
 }
-FIGURE_CAPTIONS = {kind: figure.caption for kind, figure in (OF_A_RUN | OF_A_GROUP).items()}
+OF_A_RUN = {name: one for name, one in FIGURES_BY_NAME.items() if isinstance(one, RunFigure)}
+OF_A_GROUP = {name: one for name, one in FIGURES_BY_NAME.items() if isinstance(one, GroupFigure)}
+TABLES = {name: one for name, one in TABLES_BY_NAME.items() if not one.of_the_study}
+OF_THE_STUDY = {name: one for name, one in TABLES_BY_NAME.items() if one.of_the_study}
+FIGURE_CAPTIONS = {name: figure.caption for name, figure in (OF_A_RUN | OF_A_GROUP).items()}
+# what a study may name
+FIGURES = tuple(name for name, one in FIGURES_BY_NAME.items() if not (isinstance(one, RunFigure) and one.with_))
+USUAL_TABLES = tuple(name for name, table in TABLES_BY_NAME.items() if table.usual)
 TABLE_FILES = ("md", "html", "csv", "tex")
-LOSS_TABLES = ("components", "seeds", "comparisons")
-ANALYSES = ("statistics", "power", "paired", "cost", "encoder", "endpoints", "depth")
-FIGURES = (
-    *("heatmaps", "encodings", "process", "samples", "sample_page", "curves", "loss_per_t"),
-    *("counterterm", "encoder_change", "spectra", "depth"),
-)

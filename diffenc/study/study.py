@@ -11,7 +11,7 @@ from diffenc.data.custom import Arrays
 from diffenc.io.errors import UserError
 from diffenc.io.schema import Name, Positive, Seed, Strict
 from diffenc.study import checks
-from diffenc.study.outputs import ANALYSES, FIGURES, LOSS_TABLES
+from diffenc.study.outputs import FIGURES, TABLES_BY_NAME, USUAL_TABLES
 from diffenc.study.settings import (
     Depth,
     Devices,
@@ -29,7 +29,7 @@ from diffenc.study.settings import (
 from diffenc.zoo.authors_config import read_config
 from diffenc.zoo.configs import MODELS, ModelConfig, adapted
 
-Table = Literal[*LOSS_TABLES, *ANALYSES, "fid", "literature"]
+Table = Literal[*TABLES_BY_NAME]
 Figure = Literal[*FIGURES]
 
 
@@ -94,7 +94,7 @@ class Study(Strict):
     inspection: Inspection = Inspection()
     depth: Depth = Depth()
     fid: Fid | None = None
-    tables: list[Table] = [*LOSS_TABLES, *ANALYSES]
+    tables: list[Table] = [*USUAL_TABLES]
     selections: dict[Name, Selection] = {}
     figures: list[Figure] = [*FIGURES]
     checkpoints: Saving = Saving()

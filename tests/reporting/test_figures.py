@@ -40,7 +40,7 @@ def makers(files):
     for kind in ("grey", "colour"):
         encodings, samples = (
             files[f"encodings {kind}"],
-            {"VDMv-2": files[f"samples {kind}"]} | {"other": files[f"samples {kind}"]},
+            {name: [files[f"samples {kind}"]] for name in ("VDMv-2", "other")},
         )
         made |= {
             f"heatmap {kind}": (lambda s, e=encodings: heatmaps.heatmap(e, s, "Title"), columns),
@@ -118,7 +118,7 @@ def test_samples_run_from_black_to_white(tmp_path, monkeypatch, levels):
     images = np.stack([np.full((3, 4, 4), value, np.uint8) for value in (0, levels - 1)])
     drawn, draw = [], sampled.draw
     monkeypatch.setattr(sampled, "draw", lambda *given: drawn.append(draw(*given)) or drawn[0])
-    sampled.samples({"one": made_up.write_samples(tmp_path / "s.npz", images, levels)}, tmp_path / "s", "Title")
+    sampled.samples({"one": [made_up.write_samples(tmp_path / "s.npz", images, levels)]}, tmp_path / "s", "Title")
     black, white = (image.get_array() for image in drawn[0].axes[0].images)
     np.testing.assert_allclose([black, white], [np.zeros((4, 4, 3)), np.ones((4, 4, 3))], atol=1e-6)
 
@@ -186,7 +186,7 @@ def test_bad_encodings_are_named_and_leave_nothing(tmp_path, draw, damage, messa
 def test_other_missing_files_are_named(files, tmp_path):
     missing = tmp_path / "gone"
     for draw in (
-        lambda: sampled.samples({"one": missing}, tmp_path / "f", "Title"),
+        lambda: sampled.samples({"one": [missing]}, tmp_path / "f", "Title"),
         lambda: curves.curves({"one": [files[HISTORY]["VDMv-2"][0], missing]}, tmp_path / "f", "Title"),
         lambda: loss_per_t.loss_per_t({"one": [missing]}, tmp_path / "f", "Title"),
     ):

@@ -14,7 +14,7 @@ from pipeline import ROOT, check_out, snakemake
 
 from diffenc.reporting import targets
 from diffenc.study.load import load_study
-from diffenc.study.outputs import ANALYSES, FIGURES, LOSS_TABLES, OF_A_GROUP, OF_A_RUN
+from diffenc.study.outputs import FIGURES, OF_A_GROUP, OF_A_RUN, TABLES_BY_NAME
 from diffenc.zoo.configs import MODELS
 
 TINY, PAPER = (load_study(ROOT / f"config/{name}.yaml") for name in ("tiny", "paper"))
@@ -43,7 +43,7 @@ def tiny(tmp_path_factory, random_weights):
 
 
 def test_it_has_the_papers_structure():
-    assert set(TINY.tables) == set(PAPER.tables) == {*LOSS_TABLES, *ANALYSES, "fid", "literature"}
+    assert set(TINY.tables) == set(PAPER.tables) == {*TABLES_BY_NAME}
     assert set(TINY.figures) == set(PAPER.figures) == set(FIGURES)
     assert len(TINY.datasets) > 1
     assert TINY.weights

@@ -13,7 +13,7 @@ from diffenc.results.records import read_history
 from diffenc.study.stages import TERMS
 
 
-def curves(histories: dict[str, list[Path]], stem: Path, title: str, order: Sequence[str] | None = None) -> None:
+def curves(files: dict[str, list[Path]], stem: Path, title: str, order: Sequence[str] | None = None) -> None:
     """Draw bits per dimension against the step, a panel per term, from {model: its seeds' history.jsonl}.
 
     Thick lines are means over seeds, bands reach from the lowest to the highest seed, thin lines are the seeds.
@@ -22,7 +22,7 @@ def curves(histories: dict[str, list[Path]], stem: Path, title: str, order: Sequ
     Raises:
         UserError: a file is missing or damaged, or the seeds of a model share no step.
     """
-    models = {name: read_model(paths) for name, paths in histories.items()}
+    models = {name: read_model(paths) for name, paths in files.items()}
     with style.styled():
         style.save(draw(models, title, order or list(models)), stem)
 

@@ -11,17 +11,17 @@ from diffenc.reporting.figures import image_grid, style
 from diffenc.study.stages import ENCODING_TIMES
 
 
-def encodings(encodings: Path, stem: Path, title: str) -> None:
+def encodings(file: Path, stem: Path, title: str) -> None:
     """Draw x_t, a row per example and a column per t; grey values and RGB both run from -1 to 1 for every image.
 
     Raises:
         UserError: the file is missing or damaged, or lacks a time.
     """
-    _, t, x_t = image_grid.read_encodings(encodings)
+    _, t, x_t = image_grid.read_encodings(file)
     try:
         shown = x_t[at_times(t, ENCODING_TIMES)]
     except ValueError as error:
-        raise UserError(f"{encodings}: {error}; {make(encodings)}")
+        raise UserError(f"{file}: {error}; {make(file)}")
     with style.styled():
         style.save(draw(shown, title), stem)
 

@@ -33,24 +33,24 @@ def rates(t: NDArray, x_t: NDArray, columns: Sequence[float]) -> NDArray[np.floa
     return change.sum(axis=2) / (t[ends] - t[starts])[:, None, None, None]
 
 
-def heatmap(encodings: Path, stem: Path, title: str, columns: Sequence[float] = COLUMNS) -> None:
+def heatmap(file: Path, stem: Path, title: str, columns: Sequence[float] = COLUMNS) -> None:
     """Draw the original beside its maps at each t of `columns`, a row per example, all on one scale around 0.
 
     Raises:
         UserError: the file is missing or damaged, or lacks a time.
     """
-    x, t, x_t = image_grid.read_encodings(encodings)
+    x, t, x_t = image_grid.read_encodings(file)
     try:
         maps = rates(t, x_t, columns)
     except ValueError as error:
-        raise UserError(f"{encodings}: {error}; {make(encodings)}")
+        raise UserError(f"{file}: {error}; {make(file)}")
     with style.styled():
         style.save(draw(x, maps, columns, title), stem)
 
 
-def full_heatmap(encodings: Path, stem: Path, title: str) -> None:
+def full_heatmap(file: Path, stem: Path, title: str) -> None:
     """Draw the maps at every t from 0.1 to 1. Raises UserError as `heatmap` does."""
-    heatmap(encodings, stem, title, ALL_COLUMNS)
+    heatmap(file, stem, title, ALL_COLUMNS)
 
 
 def draw(x: NDArray, maps: NDArray, columns: Sequence[float], title: str) -> Figure:

@@ -12,9 +12,7 @@ from diffenc.reporting.figures import style
 from diffenc.results.records import read_evaluation
 
 
-def loss_per_t(
-    evaluations: dict[str, list[Path]], stem: Path, title: str, order: Sequence[str] | None = None
-) -> None:
+def loss_per_t(files: dict[str, list[Path]], stem: Path, title: str, order: Sequence[str] | None = None) -> None:
     """Draw the diffusion loss in bits per dimension per unit t, from {model: its seeds' evaluation.json}.
 
     Above, the mean over seeds with a band from the lowest to the highest seed. Below, the mean's difference to the
@@ -25,7 +23,7 @@ def loss_per_t(
         UserError: a file is missing or damaged, or the files' times differ.
     """
     models, first = {}, None
-    for name, paths in evaluations.items():
+    for name, paths in files.items():
         seeds = {path: _density(path) for path in paths}
         first = first or next(iter(seeds.items()))
         for path, density in seeds.items():

@@ -13,14 +13,14 @@ from diffenc.reporting.figures import image_grid, style
 ABREAST = 3  # models in a row
 
 
-def samples(files: dict[str, Path], stem: Path, title: str) -> None:
-    """Draw a square of samples for each model, from {name: samples.npz}.
+def samples(files: dict[str, list[Path]], stem: Path, title: str) -> None:
+    """Draw a square of samples for each model, from {name: its samples.npz, the first of them}.
 
     Raises:
         UserError: a file is missing or damaged.
     """
     models = {}
-    for name, path in files.items():
+    for name, (path, *_) in files.items():
         found = read_arrays(path, {"samples": "NCHW", "levels": ""})
         models[name] = found["samples"] * (2 / (float(found["levels"]) - 1)) - 1
     with style.styled():
