@@ -2,6 +2,8 @@
 
 import json
 from argparse import Namespace
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,8 @@ from diffenc.cli.options import (
 from diffenc.io.errors import UserError
 from diffenc.io.files import write_file
 from diffenc.results.runs import IDENTITY
-from diffenc.study.settings import Depth, Evaluation, FidOfRun, Inspection, Samples
+from diffenc.study.settings import Evaluation, FidOfRun, Samples
+from diffenc.study.stages import MEASUREMENTS
 from diffenc.zoo.authors_config import read_config
 
 if TYPE_CHECKING:
@@ -107,43 +110,28 @@ def sample(options: Namespace, processes: "Processes") -> None:
         save_arrays(options.out, {"samples": samples, "levels": model.levels})
 
 
-def encode(options: Namespace) -> None:
-    """Encodings of test images over time."""
-    from diffenc import data
-    from diffenc.evaluation.samples import encodings
-    from diffenc.io.arrays import save_arrays
+def measure(name: str) -> Callable[[Namespace], None]:
+    """The command of a measurement of one model on one device (`diffenc.study.stages.MEASUREMENTS`)."""
+    one = MEASUREMENTS[name]
 
-    model, _ = _load(options)
-    images = data.load(options.data, "test")
-    make_ready(options.out.parent)
-    save_arrays(options.out, encodings(model, images, device(options)))
+    def command(options: Namespace) -> None:
+        from diffenc import data
+        from diffenc.io.arrays import save_arrays
 
+        chosen = {key: getattr(options, key) for key in one.settings.model_fields} if one.settings else {}
+        settings = checked(one.settings, **chosen) if one.settings else None
+        model, _ = _load(options)
+        images = data.load(options.data, "test")
+        make_ready(options.out.parent)
+        module, _, function = one.made_by.partition(".")
+        made = getattr(import_module(f"diffenc.evaluation.{module}"), function)
+        found = made(model, images, settings, options.batch, device(options))
+        if one.file.endswith(".npz"):
+            save_arrays(options.out, found)
+        else:
+            write_file(options.out, json.dumps(found, indent=1) + "\n")
 
-def inspect(options: Namespace) -> None:
-    """What the encoder does over time, and what the counterterm leaves of it."""
-    from diffenc import data
-    from diffenc.evaluation.encoder_analysis import inspect
-    from diffenc.io.arrays import save_arrays
-
-    settings = checked(Inspection, images=options.images, seed=options.seed)
-    model, _ = _load(options)
-    images = data.load(options.data, "test")
-    make_ready(options.out.parent)
-    save_arrays(options.out, inspect(model, images, settings, options.batch, device(options)))
-
-
-def depth(options: Namespace) -> None:
-    """Bounds of finite depth, with each variance ratio."""
-    from diffenc import data
-    from diffenc.evaluation.finite_depth import finite_depth
-
-    chosen = {name: getattr(options, name) for name in Depth.model_fields}
-    settings = checked(Depth, **chosen)
-    model, _ = _load(options)
-    images = data.load(options.data, "test")
-    make_ready(options.out.parent)
-    found = finite_depth(model, images, settings, options.batch, device(options))
-    write_file(options.out, json.dumps(found, indent=1) + "\n")
+    return command
 
 
 def inception(options: Namespace) -> None:
@@ -222,8 +210,12 @@ def _load_official(options: Namespace, dataset: str) -> tuple["Diffusion", dict[
 
 def add_commands(parsers: Parsers) -> None:
     """Add this module's commands to the command line."""
-    for add in (_evaluate, _sample, _encode, _inspect, _depth, _inception, _fid):
-        add(parsers)
+    _evaluate(parsers)
+    _sample(parsers)
+    for name in MEASUREMENTS:
+        _measure(parsers, name)
+    _inception(parsers)
+    _fid(parsers)
 
 
 def _evaluate(parsers: Parsers) -> None:
@@ -255,30 +247,15 @@ def _sample(parsers: Parsers) -> None:
     one.add_argument("--out", type=Path, required=True, help="the .npz")
 
 
-def _encode(parsers: Parsers) -> None:
-    one = add_command(parsers, "encode", encode, "Encode test images at the times that the figures show.")
+def _measure(parsers: Parsers, name: str) -> None:
+    stage = MEASUREMENTS[name]
+    one = add_command(parsers, name, measure(name), stage.text)
     add_model(one)
     add_computing(one)
-    one.add_argument("--out", type=Path, required=True, help="the .npz")
-
-
-def _inspect(parsers: Parsers) -> None:
-    text = "Measure what the encoder does over time, and what the counterterm leaves of it."
-    one = add_command(parsers, "inspect", inspect, text)
-    add_model(one)
-    add_computing(one)
-    add_settings(one, Inspection())
+    if stage.settings:
+        add_settings(one, stage.settings())
     add_batch(one)
-    one.add_argument("--out", type=Path, required=True, help="the .npz")
-
-
-def _depth(parsers: Parsers) -> None:
-    one = add_command(parsers, "depth", depth, "Bounds of finite depth T, by the variance ratio.")
-    add_model(one)
-    add_computing(one)
-    add_settings(one, Depth())
-    add_batch(one)
-    one.add_argument("--out", type=Path, required=True, help="the .json")
+    one.add_argument("--out", type=Path, required=True, help=f"the {Path(stage.file).suffix}")
 
 
 def _inception(parsers: Parsers) -> None:

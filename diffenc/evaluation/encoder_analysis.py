@@ -15,9 +15,9 @@ from diffenc.evaluation.noise import draw
 from diffenc.models.diffusion import Diffusion
 from diffenc.models.encoders import over_pixels
 from diffenc.models.schedules import alpha, sigma, sigma_squared
-from diffenc.results.encoder_analysis import SPECTRUM_TIMES, TIMES
 from diffenc.runtime.device import exact_float32
 from diffenc.study.settings import Inspection
+from diffenc.study.stages import SPECTRUM_TIMES, TIMES
 
 
 class _Encoded(NamedTuple):

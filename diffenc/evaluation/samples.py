@@ -67,12 +67,16 @@ def ancestral(model: Diffusion, steps: int, noise: Callable[[int], Tensor]) -> T
 
 
 @torch.no_grad()
-def encodings(model: Diffusion, images: np.ndarray, device: torch.device) -> dict[str, np.ndarray]:
+def encodings(
+    model: Diffusion, images: np.ndarray, settings: None, batch: int, device: torch.device
+) -> dict[str, np.ndarray]:
     """x_t of the first images at the times that heat maps and encoding figures show.
 
     Args:
         model: a trained model.
         images: (N, C, H, W) uint8, of which the first few are encoded.
+        settings: there are none.
+        batch: they are so few that they go together.
         device: where to compute.
 
     Returns:

@@ -5,7 +5,7 @@ sustains, or as an earlier study measured them.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,10 +14,9 @@ from tabulate import tabulate
 from diffenc.data.catalog import DATASETS
 from diffenc.io.errors import UserError
 from diffenc.reporting.targets import files_shown
-from diffenc.results.encoder_analysis import SPECTRUM_TIMES, TIMES
 from diffenc.results.records import read_evaluation
 from diffenc.results.runs import read_runs
-from diffenc.study.stages import DEPTH, EVALUATION, FID, INSPECTION, SAMPLES
+from diffenc.study.stages import EVALUATION, FID, MEASUREMENTS, SAMPLES, Measurement
 from diffenc.study.study import Run, Study, run_folder
 from diffenc.zoo.configs import MODELS, model_config
 from diffenc.zoo.flops import Flops, flops, parameters
@@ -221,25 +220,18 @@ def _sampling_for_fid(study: Study, run: Run, cost: Flops) -> int:
     return max(study.fid.counts) * study.fid.steps * cost.denoiser
 
 
-def _inspecting(study: Study, run: Run, cost: Flops) -> int:
-    """At each time the denoiser, and the encoder's value, its derivative and y; for spectra the latter three."""
-    encoder = 3 * cost.encoder - cost.stem
-    passes = len(TIMES) * cost.denoiser + (len(TIMES) + len(SPECTRUM_TIMES)) * encoder
-    return _images(study, run, study.inspection.images) * passes
-
-
-def _deepening(study: Study, run: Run, cost: Flops) -> int:
-    """The continuous bound, and at each depth the denoiser at t and the encoder at s and t."""
-    settings = study.depth
-    once = cost.denoiser + 2 * cost.encoder - cost.stem
-    passes = cost.bound + len(settings.depths) * once
-    return settings.passes * _images(study, run, settings.images) * passes
-
-
 def _images(study: Study, run: Run, asked: int | None) -> int:
     """How many test images are looked at; None: all."""
     test = study.facts(run.dataset).test
     return min(asked or test, test)
+
+
+def _of_measurement(one: Measurement) -> Callable[[Study, Run, Flops], int]:
+    def of_run(study: Study, run: Run, cost: Flops) -> int:
+        settings = getattr(study, one.key)
+        return one.flop(settings, _images(study, run, settings.images), cost)
+
+    return of_run
 
 
 # what for: the run's file that it makes, and its FLOP
@@ -247,6 +239,5 @@ _BESIDE = {
     "to evaluate": (EVALUATION, _evaluating),
     "to draw samples": (SAMPLES, _sampling),
     "to draw samples for FID": (FID, _sampling_for_fid),
-    "to inspect encoders": (INSPECTION, _inspecting),
-    "for bounds of finite depth": (DEPTH, _deepening),
+    **{one.what_for: (one.file, _of_measurement(one)) for one in MEASUREMENTS.values() if one.flop},
 }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN, OF_THE_STUDY, TABLES, TABLES_BY_NAME, Which
 from diffenc.study.settings import NO_INCEPTION
-from diffenc.study.stages import FILES, as_options
+from diffenc.study.stages import FILES, MEASUREMENTS, as_options
 from diffenc.study.study import Run, Study, run_folder
 
 
@@ -75,12 +75,8 @@ def files_shown(study: Study) -> set[Path]:
 
 def options_of(command: str, study: Study, dataset: str) -> str:
     """How a command of FILES measures the study's runs on a data set, as command line options."""
-    settings = {
-        "evaluate": study.evaluation_of(dataset),
-        "sample": study.samples,
-        "inspect": study.inspection,
-        "depth": study.depth,
-    }
+    settings = {"evaluate": study.evaluation_of(dataset), "sample": study.samples}
+    settings |= {name: getattr(study, one.key) for name, one in MEASUREMENTS.items() if one.key}
     return as_options(settings[command]) if command in settings else ""
 
 

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from diffenc.io.arrays import read_arrays
 
-TIMES = tuple(i / 50 for i in range(51))
-SPECTRUM_TIMES = (0.2, 0.4, 0.6, 0.8, 1.0)
 _SHAPES = {
     **{"t": "T", "gamma": "T", "image": "N", "change": "TN", "encoding": "TN"},
     **{"spectrum_t": "S", "frequency": "F", "modes": "F", "power_x": "F", "power_x_t": "SF", "power_change": "SF"},

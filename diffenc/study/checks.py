@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from diffenc.data.catalog import DATASETS
 from diffenc.io.errors import UserError
+from diffenc.study.outputs import TABLES_BY_NAME
 from diffenc.study.settings import NO_INCEPTION
+from diffenc.study.stages import FILES
 from diffenc.zoo import plugins
 from diffenc.zoo.authors_config import read_config
 from diffenc.zoo.configs import ENCODERS, MODELS, model_config
@@ -18,11 +20,9 @@ if TYPE_CHECKING:
 # the workflow's rules and the tables: a data set and a selection are targets of their own, beside these
 RESERVED = (
     *("all", "datasets", "tables", "figures", "report", "page"),
-    *("prepare", "train", "evaluate", "sample", "encode", "inspect", "depth", "inception", "sample_for_fid", "fid"),
+    *("prepare", "train", *FILES, "inception", "sample_for_fid", "fid"),
     *("collect", "collect_dataset", "compare", "compare_dataset", "table", "selection", "table_of_all"),
-    *("figure_of_run", "figure_of_group"),
-    *("components", "seeds", "comparisons", "statistics", "power", "paired", "cost", "encoder", "endpoints"),
-    "literature",
+    *("figure_of_run", "figure_of_group", *TABLES_BY_NAME),
 )
 
 

@@ -1,14 +1,16 @@
-"""Files of a run and of a study, in the order in which stages make them."""
+"""Files of a run and of a study, in the order in which stages make them; and what is measured of a trained run.
+
+A measurement that one device makes of one model is declared in MEASUREMENTS alone: its command, its rule, its
+options, its key in a study, its version and its cost follow from the entry.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from diffenc.io.schema import Strict
-
-
-def as_options(settings: Strict) -> str:
-    """A part of a study as command line options."""
-    given = {name: value for name, value in settings.model_dump().items() if value is not None}
-    words = {name: value if isinstance(value, list) else [value] for name, value in given.items()}
-    return " ".join(f"--{name} {' '.join(map(str, values))}" for name, values in words.items())
-
+from diffenc.study import versions
+from diffenc.study.settings import Depth, Inspection
+from diffenc.zoo.flops import Flops
 
 TERMS = ("total", "diffusion", "latent", "reconstruction")
 MODEL = "model.safetensors"
@@ -22,20 +24,86 @@ ENCODINGS = "encodings.npz"
 SAMPLES = "samples.npz"
 INSPECTION = "inspection.npz"
 DEPTH = "depth.json"
-# the command and the file that it writes; FID goes by samples and is apart
-FILES = {
-    "evaluate": EVALUATION,
-    "sample": SAMPLES,
-    "encode": ENCODINGS,
-    "inspect": INSPECTION,
-    "depth": DEPTH,
-}
 FID_SAMPLES = "fid_samples"
 FID = "fid.json"
 # the times that heat maps need, in steps of 0.1, and those at which encodings are shown
 HEATMAP_TIMES = tuple(round(0.1 * i, 1) for i in range(11))
 ENCODING_TIMES = (0.0, 0.7, 0.8, 0.9, 0.92, 0.94, 0.96, 0.98, 1.0)
+# those at which an encoder is analysed, and its spectra taken
+TIMES = tuple(i / 50 for i in range(51))
+SPECTRUM_TIMES = (0.2, 0.4, 0.6, 0.8, 1.0)
 RUNS = "runs.csv"
 TESTS = "tests.csv"
 # of a study that was trained elsewhere, as sha256sum writes them: the weights themselves stayed there
 CHECKSUMS = "weights.sha256"
+
+
+class Measurement(NamedTuple):
+    """A measurement of one trained run.
+
+    Attributes:
+        file: that it writes, an .npz of arrays or a .json.
+        made_by: "module.function" of diffenc.evaluation: (model, images, settings, batch, device) -> the content.
+        text: what the command does.
+        version: of what it computes, by hand (`diffenc.study.versions`).
+        key: the study's, for its settings; None: there are none.
+        settings: their class, which gives the command's options.
+        what_for, flop: for `diffenc plan`, FLOP for so many images; None: too few to count.
+    """
+
+    file: str
+    made_by: str
+    text: str
+    version: int
+    key: str | None = None
+    settings: type[Strict] | None = None
+    what_for: str = ""
+    flop: Callable[[Any, int, Flops], int] | None = None
+
+
+def _inspecting(settings: Inspection, images: int, cost: Flops) -> int:
+    """At each time the denoiser, and the encoder's value, its derivative and y; for spectra the latter three."""
+    encoder = 3 * cost.encoder - cost.stem
+    return images * (len(TIMES) * cost.denoiser + (len(TIMES) + len(SPECTRUM_TIMES)) * encoder)
+
+
+def _deepening(settings: Depth, images: int, cost: Flops) -> int:
+    """The continuous bound, and at each depth the denoiser at t and the encoder at s and t."""
+    once = cost.denoiser + 2 * cost.encoder - cost.stem
+    return settings.passes * images * (cost.bound + len(settings.depths) * once)
+
+
+MEASUREMENTS = {
+    "encode": Measurement(
+        ENCODINGS, "samples.encodings", "Encode test images at the times that the figures show.", versions.SAMPLE
+    ),
+    "inspect": Measurement(
+        INSPECTION,
+        "encoder_analysis.inspect",
+        "Measure what the encoder does over time, and what the counterterm leaves of it.",
+        version=2,
+        key="inspection",
+        settings=Inspection,
+        what_for="to inspect encoders",
+        flop=_inspecting,
+    ),
+    "depth": Measurement(
+        DEPTH,
+        "finite_depth.finite_depth",
+        "Bounds of finite depth T, by the variance ratio.",
+        version=2,
+        key="depth",
+        settings=Depth,
+        what_for="for bounds of finite depth",
+        flop=_deepening,
+    ),
+}
+# the command and the file that it writes; FID goes by samples and is apart
+FILES = {"evaluate": EVALUATION, "sample": SAMPLES, **{name: one.file for name, one in MEASUREMENTS.items()}}
+
+
+def as_options(settings: Strict) -> str:
+    """A part of a study as command line options."""
+    given = {name: value for name, value in settings.model_dump().items() if value is not None}
+    words = {name: value if isinstance(value, list) else [value] for name, value in given.items()}
+    return " ".join(f"--{name} {' '.join(map(str, values))}" for name, values in words.items())

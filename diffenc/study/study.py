@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
 from diffenc.data import custom
 from diffenc.data.catalog import DATASETS, Dataset
@@ -13,11 +13,9 @@ from diffenc.io.schema import Name, Positive, Seed, Strict
 from diffenc.study import checks
 from diffenc.study.outputs import FIGURES, TABLES_BY_NAME, USUAL_TABLES
 from diffenc.study.settings import (
-    Depth,
     Devices,
     Evaluation,
     Fid,
-    Inspection,
     Model,
     Samples,
     Saving,
@@ -26,6 +24,7 @@ from diffenc.study.settings import (
     Training,
     Weights,
 )
+from diffenc.study.stages import MEASUREMENTS
 from diffenc.zoo.authors_config import read_config
 from diffenc.zoo.configs import MODELS, ModelConfig, adapted
 
@@ -79,8 +78,8 @@ class Run(NamedTuple):
         return f"{self.dataset}/{self.model}/{self.schedule}/seed{self.seed}"
 
 
-class Study(Strict):
-    """A whole study file."""
+class _Runs(Strict):
+    """What a study is about, and how its runs are measured."""
 
     name: Name
     title: str
@@ -91,8 +90,19 @@ class Study(Strict):
     comparisons: list[Comparison] = []
     evaluation: Evaluation = Evaluation()
     samples: Samples = Samples()
-    inspection: Inspection = Inspection()
-    depth: Depth = Depth()
+
+
+# a key for the settings of each measurement that has some
+_Measured = create_model(
+    "_Measured",
+    __base__=_Runs,
+    **{one.key: (one.settings, one.settings()) for one in MEASUREMENTS.values() if one.key},
+)
+
+
+class Study(_Measured):
+    """A whole study file."""
+
     fid: Fid | None = None
     tables: list[Table] = [*USUAL_TABLES]
     selections: dict[Name, Selection] = {}

@@ -15,8 +15,9 @@ from diffenc.models.noise import Purpose
 from diffenc.models.parameterizations import PARAMETERIZATIONS
 from diffenc.models.schedules import FixedSchedule
 from diffenc.results import encoder_analysis
-from diffenc.results.encoder_analysis import SPECTRUM_TIMES, over_images, read, share_left
+from diffenc.results.encoder_analysis import over_images, read, share_left
 from diffenc.study.settings import Inspection
+from diffenc.study.stages import SPECTRUM_TIMES
 from diffenc.zoo.build import build
 
 CPU = torch.device("cpu")

@@ -10,8 +10,7 @@ from diffenc.reporting.figures import counterterm, process, style
 from diffenc.reporting.figures import sample_page as pages
 from diffenc.reporting.figures.encoder_change import IMAGE, draw_change, encoder_change
 from diffenc.reporting.figures.spectra import draw_spectra, spectra
-from diffenc.results.encoder_analysis import SPECTRUM_TIMES, TIMES
-from diffenc.study.stages import ENCODING_TIMES, HEATMAP_TIMES
+from diffenc.study.stages import ENCODING_TIMES, HEATMAP_TIMES, SPECTRUM_TIMES, TIMES
 
 ORDER = ["VDMv-2", "one", "two", "nt", "four", "five", "six"]
 

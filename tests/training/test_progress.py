@@ -68,6 +68,7 @@ def test_states(digits, tmp_path):
     now = time.time()
     assert state_of(tmp_path, now) == "waiting"
     killed_after(3, tmp_path, digits)
+    now = read(tmp_path)["time"]
     assert state_of(tmp_path, now) == "training"
     assert state_of(tmp_path, now + 61) == "lost"
     one = Trainer(RUN, Training(steps=6), "test", digits, tmp_path, CPU)

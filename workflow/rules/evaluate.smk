@@ -48,51 +48,30 @@ rule sample:
         " --threads {threads} --processes {resources.gpu} --nodes {resources.nodes} --out {output} > {log} 2>&1"
 
 
-rule encode:
-    input:
-        model=rules.train.output.model,
-        test=prepared("test.npy"),
-        manifest=prepared("manifest.json"),
-    output:
-        f"{RUN}/{stages.ENCODINGS}",
-    log:
-        f"{RUN}/encode.log",
-    conda:
-        ENVIRONMENT
-    resources:
-        gpu=1,
-    params:
-        command="encode",
-        model=folder_of("model"),
-        data=folder_of("manifest"),
-        options="",
-        version=versions.SAMPLE,
-    shell:
-        "exec python -m diffenc {params.command} --model {params.model} --data {params.data} {params.options}"
-        " --threads {threads} --out {output} > {log} 2>&1"
+# What one device measures of one run.
+for measurement, declared in stages.MEASUREMENTS.items():
 
-
-use rule encode as inspect with:
-    output:
-        f"{RUN}/{stages.INSPECTION}",
-    log:
-        f"{RUN}/inspect.log",
-    params:
-        command="inspect",
-        model=folder_of("model"),
-        data=folder_of("manifest"),
-        options=options_of("inspect"),
-        version=versions.INSPECT,
-
-
-use rule encode as depth with:
-    output:
-        f"{RUN}/{stages.DEPTH}",
-    log:
-        f"{RUN}/depth.log",
-    params:
-        command="depth",
-        model=folder_of("model"),
-        data=folder_of("manifest"),
-        options=options_of("depth"),
-        version=versions.DEPTH,
+    rule:
+        name:
+            measurement
+        input:
+            model=rules.train.output.model,
+            test=prepared("test.npy"),
+            manifest=prepared("manifest.json"),
+        output:
+            f"{RUN}/{declared.file}",
+        log:
+            f"{RUN}/{measurement}.log",
+        conda:
+            ENVIRONMENT
+        resources:
+            gpu=1,
+        params:
+            command=measurement,
+            model=folder_of("model"),
+            data=folder_of("manifest"),
+            options=options_of(measurement),
+            version=declared.version,
+        shell:
+            "exec python -m diffenc {params.command} --model {params.model} --data {params.data} {params.options}"
+            " --threads {threads} --out {output} > {log} 2>&1"

@@ -53,7 +53,7 @@ rule page:
     conda:
         ENVIRONMENT
     params:
-        study=STUDY.model_dump(),
+        study=STUDY.model_dump(exclude=None if STUDY.models else {"models"}),
         version=versions.SHOW,
     shell:
         "python -m diffenc page --out {output} > {log} 2>&1"

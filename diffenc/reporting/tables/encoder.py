@@ -11,9 +11,8 @@ from diffenc.io.errors import UserError, make
 from diffenc.reporting.tables.common import over_seeds, releases_of
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, mean_se, number
 from diffenc.results import encoder_analysis
-from diffenc.results.encoder_analysis import SPECTRUM_TIMES
 from diffenc.results.runs import check_runs
-from diffenc.study.stages import INSPECTION
+from diffenc.study.stages import INSPECTION, SPECTRUM_TIMES
 from diffenc.study.study import Run, Study, run_folder
 
 TIMES = SPECTRUM_TIMES
