@@ -14,8 +14,8 @@ from diffenc.models.encoders import NonTrainable
 from diffenc.models.noise import Purpose
 from diffenc.models.parameterizations import PARAMETERIZATIONS
 from diffenc.models.schedules import FixedSchedule
-from diffenc.results import encoder_analysis
 from diffenc.results.encoder_analysis import over_images, read, share_left
+from diffenc.study import stages
 from diffenc.study.settings import Inspection
 from diffenc.study.stages import SPECTRUM_TIMES
 from diffenc.zoo.build import build
@@ -27,7 +27,7 @@ TIMES = (0.0, 0.02, 0.2, 0.4, 0.6, 0.8, 1.0)
 @pytest.fixture(scope="module", autouse=True)
 def few_times():
     """All of them would take long."""
-    assert {*TIMES, *SPECTRUM_TIMES} <= {*encoder_analysis.TIMES}
+    assert {*TIMES, *SPECTRUM_TIMES} <= {*stages.TIMES}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("diffenc.evaluation.encoder_analysis.TIMES", TIMES)
         yield

@@ -13,9 +13,9 @@ from diffenc.io.errors import UserError
 from diffenc.reporting.tables import formatting
 from diffenc.reporting.tables.encoder import TIMES, encoder
 from diffenc.reporting.tables.endpoints import endpoints
-from diffenc.results import encoder_analysis
 from diffenc.results.runs import collect
 from diffenc.results.tests import compare
+from diffenc.study import stages
 from diffenc.study.stages import INSPECTION
 from diffenc.study.study import run_folder
 
@@ -23,7 +23,7 @@ from diffenc.study.study import run_folder
 def norms(run, images=5):
     """A run's inspection.npz as arrays: smooth norms that differ from image to image and from seed to seed."""
     rng = np.random.default_rng([run.seed, len(run.model)])
-    t, spectrum_t = np.array(encoder_analysis.TIMES), np.array(encoder_analysis.SPECTRUM_TIMES)
+    t, spectrum_t = np.array(stages.TIMES), np.array(stages.SPECTRUM_TIMES)
     curve = (np.exp(8 * (t - 1)))[:, None] * rng.uniform(0.5, 1.5, images)
     frequency, modes = bands(8, 8)
     arrays = {
@@ -70,7 +70,7 @@ def test_encoder_by_hand(tmp_path):
     assert list(frame["t"]) == list(TIMES) * 2
     for row in frame.to_dict("records"):
         seeds = [norms(run) for run in study.training if run.model == row["model"]]
-        at = encoder_analysis.TIMES.index(row["t"])
+        at = stages.TIMES.index(row["t"])
         change, y, left = [], [], []
         for arrays in seeds:
             change.append(math.sqrt(sum(v**2 for v in arrays["change"][at]) / 5))
