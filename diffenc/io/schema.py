@@ -1,10 +1,11 @@
-"""Strict settings (pydantic), YAML without repeated keys, and a validation error as one line."""
+"""Strict settings (pydantic), reading YAML, and a validation error as one line."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
 
 from diffenc.io.errors import UserError
 
@@ -32,7 +33,7 @@ def explain(error: ValidationError) -> str:
     elif first["type"] == "missing":
         message = "is missing; add it"
     elif isinstance(found, str) and first["type"] == "float_type":
-        message = f"{found!r} is text, not a number; YAML reads 2e-4 as text, write 2.0e-4, without quotes"
+        message = f"{found!r} is text, not a number; write its digits, without quotes"
     elif isinstance(found, str) and first["type"] == "int_type":
         message = f"{found!r} is text, not a whole number; write its digits, without quotes"
     elif first["type"] == "value_error":
@@ -43,27 +44,21 @@ def explain(error: ValidationError) -> str:
     return f"{key}: {message}{more}" if key else message + more
 
 
-class _Loader(yaml.SafeLoader):
-    """Of two equal keys YAML takes the last; in a study that is a mistake."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [key.value for key, _ in node.value]
-        for key, _ in node.value:
-            if keys.count(key.value) > 1:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"{key.value!r} is given twice", problem_mark=key.start_mark
-                )
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: str | Path, remedy: str) -> Any:
-    """The content of a YAML file without repeated keys. Raises UserError, with the remedy if it cannot be read."""
+    """The content of a YAML 1.2 file, in which 2e-4 is a number and no key is given twice.
+
+    Raises:
+        UserError: it is no such file, or, with the remedy, it cannot be read.
+    """
     try:
-        return yaml.load(Path(path).read_text(), _Loader)
+        return YAML(typ="safe", pure=True).load(Path(path).read_text())
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {remedy}")
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not valid YAML: {error}")
+    except MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise UserError(f"{path}: is not valid YAML: {line}{' '.join(str(error.problem).split())}")
 
 
 def first_difference(theirs: dict[str, Any], ours: dict[str, Any], prefix: str = "") -> str | None:
