@@ -41,7 +41,7 @@ _SHOWING = (
     "diffenc.statistics.power",
     "diffenc.reporting.tables.formatting",
     "diffenc.reporting.html.page",
-    "diffenc.reporting.figures.style",
+    "diffenc.reporting.figures.style",  # matplotlib and seaborn
 )
 # Memory in huge pages, and kept once it was had: new pages take a small model a tenth to a fifth of a training step.
 # glibc reads this when a process starts.

@@ -58,7 +58,6 @@ def draw(models: dict[str, pd.DataFrame], title: str, order: Sequence[str]) -> F
 
 def _curve(axes: Axes, name: str, seeds: pd.DataFrame, look: style.Look) -> None:
     """One model's values by step, a column per seed."""
-    style.band(axes, seeds.min(axis=1), seeds.max(axis=1), look)
     for seed in seeds:
         axes.plot(seeds[seed], color=look.color, linewidth=0.5, alpha=0.5)
-    axes.plot(seeds.mean(axis=1), label=style.with_n(name, seeds.shape[1]), linewidth=1.6, **look._asdict())
+    style.over_seeds(axes, seeds, look, style.with_n(name, seeds.shape[1]), width=1.6)

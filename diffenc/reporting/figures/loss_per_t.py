@@ -49,8 +49,7 @@ def draw(models: dict[str, pd.DataFrame], title: str, order: Sequence[str]) -> F
     reference = next(iter(models))
     means = {name: density.mean(axis=1, skipna=False) for name, density in models.items()}
     for name, density in models.items():
-        style.band(above, density.min(axis=1), density.max(axis=1), looks[name])
-        above.plot(means[name], label=style.with_n(name, density.shape[1]), **looks[name]._asdict())
+        style.over_seeds(above, density, looks[name], style.with_n(name, density.shape[1]))
         if name == reference:
             below.axhline(0, **looks[name]._asdict())
             continue

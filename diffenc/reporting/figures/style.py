@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -50,11 +51,7 @@ _STYLE = {
     "svg.hashsalt": "diffenc",
     "image.composite_image": False,
 }
-# seaborn's palette for the colour-blind
-COLOURS = (
-    *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
-    *("#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"),
-)
+COLOURS = tuple(seaborn.color_palette("colorblind").as_hex())
 _LEGEND_COLUMNS = 3
 _BAND = partial(Patch, color="0.5", alpha=0.3, linewidth=0)
 _THIN = partial(Line2D, [], [], color="0.5", linewidth=0.6)
@@ -150,11 +147,27 @@ Arrays = Mapping[str, NDArray]
 Seeds = Sequence[Arrays]
 
 
+def over_seeds(axes: Axes, values: pd.DataFrame, look: Look, label: str, width: float = 1.5) -> None:
+    """The mean over seeds of values (x, a column a seed), in a band from the lowest to the highest."""
+    long = values.stack().rename("y").rename_axis(["x", "seed"]).reset_index()
+    seaborn.lineplot(
+        long,
+        x="x",
+        y="y",
+        errorbar=("pi", 100),
+        ax=axes,
+        label=label,
+        legend=False,
+        linewidth=width,
+        **look._asdict(),
+    ).set(xlabel=None, ylabel=None)
+
+
 def curve(axes: Axes, seeds: Seeds, of: Callable[[Arrays], NDArray], look: Look, label: str) -> None:
-    """The mean of `of` over seeds, in a band from the lowest to the highest, over t."""
-    values = pd.DataFrame([of(arrays) for arrays in seeds], columns=seeds[0]["t"])
-    band(axes, values.min(), values.max(), look)
-    axes.plot(values.mean(), label=label, **look._asdict())
+    """`over_seeds` of an array's values over t."""
+    over_seeds(
+        axes, pd.DataFrame({i: of(arrays) for i, arrays in enumerate(seeds)}, index=seeds[0]["t"]), look, label
+    )
 
 
 def spread(models: Mapping[str, Seeds]) -> list[str]:
