@@ -30,7 +30,7 @@ def write(rows: pd.DataFrame, peaks: dict[str, dict[str, float]], machine: dict[
     """Write stem.md and stem.csv.
 
     Args:
-        rows: what `diffenc.bench.Bench.measure` gave.
+        rows: what `step_time.Bench.measure` gave.
         peaks: {precision: {what: so many TFLOP/s, or GB/s}}.
         machine: its description.
         stem: the path without a suffix.

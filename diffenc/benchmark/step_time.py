@@ -1,4 +1,4 @@
-"""How fast models train on this machine, against what it can do at best (`diffenc.peak`)."""
+"""How fast models train on this machine, against what it can do at best (`diffenc.benchmark.peak`)."""
 
 import itertools
 import re

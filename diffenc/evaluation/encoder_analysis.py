@@ -21,7 +21,7 @@ from diffenc.study.stages import SPECTRUM_TIMES, TIMES
 
 
 class _Encoded(NamedTuple):
-    """x_t, x_t - x, and where there is such a thing r (`diffenc.encoder`) and y; (B, C, H, W) each."""
+    """x_t, x_t - x, and where there is such a thing r (`diffenc.models.encoders`) and y; (B, C, H, W) each."""
 
     x_t: Tensor
     change: Tensor

@@ -5,9 +5,9 @@
     w = sigma_Q^2 / sigma_P^2: 1; for each step the best one, 1/(1 + E q); or a fixed one.
 
 Estimated like the continuous bound, and from the same noise. Image n of pass p has one u ~ U(0, 1), spread evenly
-over the images, and one noise (`evaluate.draw`); in continuous time its t is u, at depth T its step is i = ceil(u T),
-and T KL_i stands for the sum. So every T costs one pass of the network, and the excess over the continuous bound
-is a paired difference, whose error falls with 1/T as it does itself.
+over the images, and one noise (`diffenc.evaluation.noise.draw`); in continuous time its t is u, at depth T its step
+is i = ceil(u T), and T KL_i stands for the sum. So every T costs one pass of the network, and the excess over the
+continuous bound is a paired difference, whose error falls with 1/T as it does itself.
 
 The best w of a step would need many images at that step. It is fitted in bins of neighbouring steps, about DRAWS
 draws a bin: for even images on the odd ones, for odd images on the even ones. Any w that does not depend on the

@@ -78,7 +78,7 @@ class Diffusion(nn.Module):
             t: (B,) times in [0, 1]; by default low-discrepancy ones, with an offset from torch's generator.
             eps_0: (B, C, H, W) noise of z_0; by default from torch's generator.
             eps_t: (B, C, H, W) noise of z_t; likewise.
-            keys: (B,) dropout keys (`diffenc.noise`); None: no dropout.
+            keys: (B,) dropout keys (`diffenc.models.noise`); None: no dropout.
         """
         x = self.scale(images)
         t = low_discrepancy(torch.rand(()).item(), len(x), x) if t is None else t

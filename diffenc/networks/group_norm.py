@@ -1,4 +1,4 @@
-"""Group norm with swish behind it, and the same with derivatives by gamma carried along (`diffenc.layers`)."""
+"""Group norm with swish behind it, and the same with tangents carried along (`diffenc.networks.layers`)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What inspection.npz holds of a run: what `diffenc.inspection` finds out about its encoder."""
+"""What inspection.npz holds of a run: what `diffenc.evaluation.encoder_analysis` finds out about its encoder."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What fid.json says of a run: the scores that `diffenc.fid` computes."""
+"""What fid.json says of a run: the scores that `diffenc.evaluation.fid` computes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What depth.json says of a run: the bounds of finite depth T that `diffenc.depth` measures."""
+"""What depth.json says of a run: the bounds of finite depth T that `diffenc.evaluation.finite_depth` measures."""
 
 from collections.abc import Iterable
 from pathlib import Path

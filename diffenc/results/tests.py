@@ -38,7 +38,7 @@ def read_tests(path: Path) -> "DataFrame":
 
 
 def compare(study: Study, runs: "DataFrame") -> "DataFrame":
-    """Every comparison of the study for every term, in bits per dimension: tests.csv, from `results.collect`'s frame.
+    """Every comparison of the study for every term, in bits per dimension: tests.csv, from `runs.collect`'s frame.
 
     Raises:
         UserError: a seed that the study names is missing in `runs`, is there twice, or is none of the study's.

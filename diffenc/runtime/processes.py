@@ -1,6 +1,7 @@
 """Several processes that share one piece of work: who this one is, which part is its own, what they tell each other.
 
-`diffenc.launch` starts them, or a person with torchrun. A single process touches nothing of torch.distributed.
+`diffenc.runtime.launch` starts them, or a person with torchrun. A single process touches nothing of
+torch.distributed.
 """
 
 import os

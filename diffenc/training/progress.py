@@ -76,7 +76,7 @@ class Progress:
             write_file(self.path, json.dumps(before | {"state": "done"}) + "\n")
 
     def cost(self) -> dict[str, Any]:
-        """What the run took, over all its attempts: `results.Cost`."""
+        """What the run took, over all its attempts: `diffenc.results.records.Cost`."""
         return {
             "device": f"{self._device_name()}, {self.precision}",
             "device_hours": round(device_hours(self.attempts), 4),

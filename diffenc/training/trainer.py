@@ -1,7 +1,7 @@
 """Training: one loop, read from top to bottom, for the CPU and for GPUs, in one process or shared by several.
 
-Everything random in a step depends on (seed, step, position in the batch) alone (`diffenc.noise`), so resuming is
-running the same command again, and the number of processes changes results by rounding only.
+Everything random in a step depends on (seed, step, position in the batch) alone (`diffenc.models.noise`), so resuming
+is running the same command again, and the number of processes changes results by rounding only.
 """
 
 import json

@@ -97,7 +97,7 @@ def _counted(config: ModelConfig, facts: Dataset) -> Count:
 
 
 def _denoiser(channels: int, layers: int, width: int, side: int) -> Count:
-    """`diffenc.unet.Denoiser`: L blocks down, the middle, L + 1 blocks up with skips."""
+    """`diffenc.networks.unet.Denoiser`: L blocks down, the middle, L + 1 blocks up with skips."""
     return (
         _embedding(width)
         + _conv(5 * channels, width, side)
@@ -110,7 +110,7 @@ def _denoiser(channels: int, layers: int, width: int, side: int) -> Count:
 
 
 def _encoder(config: ModelConfig, facts: Dataset) -> Count:
-    """`diffenc.unet.EncoderNet`: widths double and sides halve, rounded up, from resolution to resolution."""
+    """`diffenc.networks.unet.EncoderNet`: widths double and sides halve, rounded up, by resolution."""
     width, (resolutions, blocks) = config.encoder_width, stages(config.encoder, config.blocks, facts.side)
     widths = [width * 2**i for i in range(resolutions)]
     sides = [-(-facts.side // 2**i) for i in range(resolutions + 1)]

@@ -1,4 +1,4 @@
-"""Reading a table back from the files that `typeset.write` made: its cells, what they sort by, its notes, its csv."""
+"""Reading a table back from what `formatting.write` made: its cells, what they sort by, its notes, its csv."""
 
 import base64
 import math
@@ -57,7 +57,7 @@ class Table(NamedTuple):
 
 
 def read_table(stem: Path, file: str) -> Table:
-    """The table that `typeset.write` wrote at `stem`; its csv is offered under the name `file`.
+    """The table that `formatting.write` wrote at `stem`; its csv is offered under the name `file`.
 
     Raises:
         UserError: stem.html or stem.csv is missing, damaged, or they are not of one table.

@@ -17,7 +17,7 @@ _OVERHEADS = {"parameters": "parameters", "training_gflop": "FLOPs", "seconds_pe
 
 
 def cost(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Sheet:
-    """A row per data set, schedule and model, from its seeds' cost (`results.Cost`) and `diffenc.flops`.
+    """A row per data set, schedule and model, from its seeds' cost.json and `diffenc.zoo.flops`.
 
     Speed is steps x batch over the hours of all devices, restarts included: images a second and device. The columns
     NAME_overhead are a model's NAME over that of the plain model, with the same denoiser and no encoder, minus 1.

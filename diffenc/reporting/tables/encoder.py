@@ -27,7 +27,8 @@ def encoder(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path)
     """For each model with an encoder and each t of TIMES, mean and standard error over seeds.
 
     rms_change is ||x_t - x|| / sqrt(d) and rms_y ||y|| / sqrt(d), root mean squares over test images in units of x in
-    (-1, 1); share_of_motion_left is `inspection.share_left`. A group without an encoder has one row that says so.
+    (-1, 1); share_of_motion_left is `encoder_analysis.share_left`. A group without an encoder has one row that says
+    so.
 
     Raises:
         UserError: `runs` is not exactly the study's, or a run's inspection.npz is missing, damaged or lacks a time.

@@ -36,8 +36,8 @@ _TESTED = [
 def statistics(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Sheet:
     """Every comparison of totals, with each seed's value, two intervals, effect size and three one-sided p-values.
 
-    Holm's are those in `tests` (`inference.add_holm`), which knows the whole study's family; without them the family
-    is the tests that are given.
+    Holm's are those in `tests` (`diffenc.results.tests.add_holm`), which knows the whole study's family; without them
+    the family is the tests that are given.
 
     Raises:
         UserError: `runs` is not exactly the study's, or `tests` lacks one of its comparisons.
