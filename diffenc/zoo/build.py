@@ -6,13 +6,11 @@ from diffenc.data.catalog import Dataset
 from diffenc.io.errors import UserError
 from diffenc.models import encoders
 from diffenc.models.diffusion import Diffusion
-from diffenc.models.schedules import FixedSchedule, LearnedSchedule, Schedule
+from diffenc.models.schedules import Schedule
 from diffenc.networks.blocks import GROUPS, initialise, number_blocks
 from diffenc.networks.unet import Denoiser, EncoderNet
 from diffenc.zoo import plugins
-from diffenc.zoo.configs import ENCODERS, UNETS, ModelConfig, model_config, stages
-
-_SCHEDULES: dict[str, type[Schedule]] = {"fixed": FixedSchedule, "learned": LearnedSchedule}
+from diffenc.zoo.configs import ENCODERS, SCHEDULES, UNETS, ModelConfig, model_config, stages
 
 
 def assemble(
@@ -45,16 +43,15 @@ def assemble(
     denoiser = Denoiser(channels, levels, config.layers, config.width, dropout, *gammas)
     spread = spread or stages(config.encoder, config.blocks, side)
     encoder = _encoder(config, (channels, side, side), spread, dropout)
-    model = Diffusion(_schedule(schedule)(*gammas), encoder, denoiser, levels, config.prediction)
+    model = Diffusion(schedule_of(schedule)(*gammas), encoder, denoiser, levels, config.prediction)
     number_blocks(model)
     # convolutions are fastest where channels lie side by side; activations follow the weights
     return model.to(memory_format=torch.channels_last)
 
 
-def _schedule(name: str) -> type[Schedule]:
-    if name in _SCHEDULES:
-        return _SCHEDULES[name]
-    found = plugins.load(name, plugins.SCHEDULES, _SCHEDULES)
+def schedule_of(name: str) -> type[Schedule]:
+    """The class of that name, ours or an installed one. Raises UserError if there is none."""
+    found = plugins.load(SCHEDULES.get(name, name), plugins.SCHEDULES, SCHEDULES)
     if not issubclass(found, Schedule):
         raise UserError(f"{name}: is not a schedule; derive it from diffenc.models.schedules.Schedule")
     return found

@@ -8,7 +8,11 @@ from diffenc.data.catalog import Dataset
 
 UNETS = ("unet", "unet_mult_res")
 ENCODERS = ("identity", "non_trainable", *UNETS)
-SCHEDULES = ("fixed", "learned")
+# each a class of gamma_min and gamma_max; their classes need torch, and most readers of the names do not
+SCHEDULES = {
+    "fixed": "diffenc.models.schedules:FixedSchedule",
+    "learned": "diffenc.models.schedules:LearnedSchedule",
+}
 PREDICTIONS = ("v", "epsilon", "x")
 
 

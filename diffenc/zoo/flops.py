@@ -79,7 +79,14 @@ def parameters(config: ModelConfig, facts: Dataset, schedule: str) -> int:
         found += _counted(config, facts).parameters
     elif config.encoder not in ("identity", "non_trainable"):
         found += _encoder(config, facts).parameters
-    return found + (2 if schedule == "learned" else 0)
+    known = {"fixed": 0, "learned": 2}
+    return found + (known[schedule] if schedule in known else _of_schedule(schedule))
+
+
+def _of_schedule(name: str) -> int:
+    from diffenc.zoo.build import schedule_of
+
+    return sum(parameter.numel() for parameter in schedule_of(name)(-13.3, 5.0).parameters())
 
 
 def _counted(config: ModelConfig, facts: Dataset) -> Count:

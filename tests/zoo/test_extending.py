@@ -18,7 +18,7 @@ from diffenc.io.errors import UserError
 from diffenc.models.encoders import NonTrainable
 from diffenc.study.load import parse_study
 from diffenc.study.settings import Depth, Inspection
-from diffenc.zoo import build
+from diffenc.zoo import build, plugins
 from diffenc.zoo.configs import adapted
 from diffenc.zoo.flops import flops, parameters
 
@@ -156,3 +156,42 @@ def test_the_page_s_study_is_made(tmp_path):
     assert "Faded" in (results / "tables/digits/encoder.md").read_text()
     assert "Faded" in (results / "index.html").read_text()
     assert "strength: 0.7" in (run / "config.yaml").read_text()
+
+
+class FakePoint:
+    name, value = "cosine", "waves:Cosine"
+
+
+COSINE = """
+import torch
+from diffenc.models.schedules import Schedule
+
+
+class Cosine(Schedule):
+    def __init__(self, gamma_min, gamma_max):
+        super().__init__()
+        self.register_buffer("low", torch.tensor(gamma_min), persistent=False)
+        self.register_buffer("high", torch.tensor(gamma_max), persistent=False)
+
+    def forward(self, t):
+        return self.low + (self.high - self.low) * (1 - torch.cos(torch.pi * t)) / 2
+
+    def ends(self):
+        return self.low, self.high
+"""
+
+
+def test_an_installed_schedule_has_the_bound_of_many_steps(folder, monkeypatch):
+    """Its slope, by forward-mode differentiation, in the loss; its gamma alone in finite depth."""
+    (folder / "waves.py").write_text(COSINE)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [FakePoint] if group == plugins.SCHEDULES else [])
+    content = yaml.safe_load(STUDY)
+    content["runs"][0] |= {"models": ["VDMv-2"], "schedule": "cosine"}
+    one = parse_study(content, "study.yaml")
+    net = build.create(one.shape(one.all_runs[0]), DIGITS, "cosine").double()
+    x = net.scale(torch.randint(0, DIGITS.levels, (4, *DIGITS.shape), dtype=torch.uint8))
+    assert check_model.of_many_steps(net, x).holds
+    t = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)
+    slope = (net.schedule(t + 1e-6) - net.schedule(t - 1e-6)) / 2e-6
+    torch.testing.assert_close(net.schedule.dgamma_dt(t), slope, rtol=1e-6, atol=1e-6)
+    assert parameters(one.shape(one.all_runs[0]), DIGITS, "cosine") == build.parameters(net)
