@@ -36,7 +36,7 @@ KINDS = {
     "optimizer and EMA": r"adam|lerp",
     "convolution": r"conv|fprop|dgrad|wgrad|xmma|implicit",
     "matrix product": r"::(add)?mm|bmm|gemm|linear|cublas|cutlass",
-    "norm and swish": r"group_norm|NormWithRates|silu|sigmoid|var_mean|welford|red_fused|per_fused",
+    "norm and swish": r"group_norm|NormWithTangents|silu|sigmoid|var_mean|welford|red_fused|per_fused",
     "noise and dropout": r"bitwise|shift|clamp|arange",
     "copies and sums": r"copy|cat|add|clone|contiguous",
 }

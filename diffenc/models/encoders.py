@@ -143,7 +143,7 @@ class Trainable(_Mixing):
 
         From one pass, and under one dropout mask for each image.
         """
-        raw, tangent = self.net(x, gamma, keys, rates=len(x)).tensor_split((len(gamma),))
+        raw, tangent = self.net(x, gamma, keys, tangents=len(x)).tensor_split((len(gamma),))
         y = torch.tanh(raw)
         x_t = self._mix(x, y, gamma)
         last = y[-len(x) :]

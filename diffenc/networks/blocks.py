@@ -29,27 +29,27 @@ class ResidualBlock(nn.Module):
         self.conv2 = conv3(channels, channels)
         self.shortcut = Conv2d(channels_in, channels, 1) if channels_in != channels else None
 
-    def forward(self, x: Tensor, condition: Tensor, keys: Tensor | None, rates: int = 0) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, keys: Tensor | None, tangents: int = 0) -> Tensor:
         """(N, C_in, H, W), (N, 4n), dropout keys (B,) or None -> (N, C, H, W).
 
-        N is a multiple of B: an image's mask is the same for all its values and rates. Before x first meets the
-        condition, it is (B, C_in, H, W): the same for all values, and without rates.
+        N is a multiple of B: an image's mask is the same for all its values and tangents. Before x first meets the
+        condition, it is (B, C_in, H, W): the same for all values, and without tangents.
         """
         known = len(x) < len(condition)
-        h = self.conv1(self.norm1(x, 0 if known else rates), 0 if known else rates)
+        h = self.conv1(self.norm1(x, 0 if known else tangents), 0 if known else tangents)
         if known:
-            x, h = (_for_all(values, len(condition), rates) for values in (x, h))
-        h = self.norm2(h + self.cond_proj(condition, rates).to(h.dtype)[:, :, None, None], rates)
+            x, h = (_for_all(values, len(condition), tangents) for values in (x, h))
+        h = self.norm2(h + self.cond_proj(condition, tangents).to(h.dtype)[:, :, None, None], tangents)
         if keys is not None and self.rate > 0:
             h = noise.dropout(h, noise.split(keys, self.salt), self.rate)
-        h = self.conv2(h, rates)
-        return h + (x if self.shortcut is None else self.shortcut(x, rates))
+        h = self.conv2(h, tangents)
+        return h + (x if self.shortcut is None else self.shortcut(x, tangents))
 
 
-def _for_all(values: Tensor, count: int, rates: int) -> Tensor:
-    """(B, ...) -> copies for all values, and zeros for the rates: (count, ...)."""
-    copies = (count - rates) // len(values)
-    return torch.cat([values] * copies + [torch.zeros_like(values)] * (rates // len(values)))
+def _for_all(values: Tensor, count: int, tangents: int) -> Tensor:
+    """(B, ...) -> copies for all values, and zeros for the tangents: (count, ...)."""
+    copies = (count - tangents) // len(values)
+    return torch.cat([values] * copies + [torch.zeros_like(values)] * (tangents // len(values)))
 
 
 class TimeEmbedding(nn.Module):
@@ -68,18 +68,18 @@ class TimeEmbedding(nn.Module):
         self.dense0 = Linear(width + 1, 4 * width)
         self.dense1 = Linear(4 * width, 4 * width)
 
-    def forward(self, gamma: Tensor, rates: int = 0) -> Tensor:
+    def forward(self, gamma: Tensor, tangents: int = 0) -> Tensor:
         """(V,) -> (V + R, 4n)."""
         # up to 1000 radians: in float32 they would be off by another 4e-5, beside the 2e-5 of a float32 gamma
         t = (gamma.double() - self.gamma_min) / (self.gamma_max - self.gamma_min)
         angles = ((1000 * t)[:, None] * self.frequencies % (2 * math.pi)).to(gamma.dtype)
         sines, cosines, nothing = angles.sin(), angles.cos(), torch.zeros_like(gamma)[:, None]
         features = torch.cat([sines, cosines, nothing], dim=1)
-        if rates:
+        if tangents:
             speed = 1000 / (self.gamma_max - self.gamma_min) * self.frequencies
             rate = torch.cat([speed * cosines, -speed * sines, nothing], dim=1)
-            features = torch.cat([features, rate[-rates:]])
-        return swish(self.dense1(swish(self.dense0(features, rates), rates), rates), rates)
+            features = torch.cat([features, rate[-tangents:]])
+        return swish(self.dense1(swish(self.dense0(features, tangents), tangents), tangents), tangents)
 
 
 def number_blocks(net: nn.Module) -> None:

@@ -96,29 +96,29 @@ class EncoderNet(nn.Module):
         self.norm_out = GroupNorm(width, out_groups)
         self.conv_out = conv3(width, channels)
 
-    def forward(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None, rates: int = 0) -> Tensor:
+    def forward(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None, tangents: int = 0) -> Tensor:
         """(B, C, H, W), (kB,), dropout keys (B,) or None -> (kB, C, H, W).
 
         gamma has k times for each image, which share a dropout mask: those of the first time for all images, those
-        of the second, ... With `rates`, B or none, the derivatives by gamma at the last time come behind the values:
-        (kB + B, C, H, W).
+        of the second, ... With `tangents`, B or none, the derivatives by gamma at the last time come behind the
+        values: (kB + B, C, H, W).
         """
-        condition = self.time_embedding(gamma, rates)
+        condition = self.time_embedding(gamma, tangents)
         h, skips = self.conv_in(x), []
         for stage in self.down:
             for block in stage:
-                h = block(h, condition, keys, rates)
+                h = block(h, condition, keys, tangents)
             skips.append(h)
-            h = max_pool(h, rates)
-        h = self.mid_1(h, condition, keys, rates)
-        h = self.mid_2(self.attention(h, rates), condition, keys, rates)
+            h = max_pool(h, tangents)
+        h = self.mid_1(h, condition, keys, tangents)
+        h = self.mid_2(self.attention(h, tangents), condition, keys, tangents)
         for up_conv, stage in zip(self.up_conv, self.up, strict=True):
             skip = skips.pop()
             # an odd side was rounded up by the pooling: cut what is too much
-            h = torch.cat([up_conv(h, rates)[..., : skip.shape[2], : skip.shape[3]], skip], dim=1)
+            h = torch.cat([up_conv(h, tangents)[..., : skip.shape[2], : skip.shape[3]], skip], dim=1)
             for block in stage:
-                h = block(h, condition, keys, rates)
-        return self.conv_out(self.norm_out(h, rates), rates)
+                h = block(h, condition, keys, tangents)
+        return self.conv_out(self.norm_out(h, tangents), tangents)
 
 
 def _stage(before: int, after: int, blocks: int, block: dict) -> nn.ModuleList:

@@ -76,16 +76,16 @@ class Small(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(2, 2, 3, padding=1)
 
-    def forward(self, x, gamma, keys=None, rates=0):
+    def forward(self, x, gamma, keys=None, tangents=0):
         x = torch.cat([x] * (len(gamma) // len(x)))
 
         def net(gamma):
             return torch.tanh(self.conv(x)) * (1 + 0.3 * torch.sin(0.7 * gamma))[:, None, None, None]
 
-        if not rates:
+        if not tangents:
             return net(gamma)
-        values, all_rates = torch.func.jvp(net, (gamma,), (torch.ones_like(gamma),))
-        return torch.cat([values, all_rates[-rates:]])
+        values, all_tangents = torch.func.jvp(net, (gamma,), (torch.ones_like(gamma),))
+        return torch.cat([values, all_tangents[-tangents:]])
 
 
 def small_model(encoder, prediction="v", schedule=FixedSchedule):

@@ -135,7 +135,7 @@ def test_rates_are_the_forward_mode_derivative():
     net = model.encoder.net.to(memory_format=torch.contiguous_format)  # as forward mode wants it
     with torch.no_grad(), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         value, rate = torch.func.jvp(lambda g: net(x, g, keys), (gamma,), (torch.ones_like(gamma),))
-        found = net(x, gamma, keys, rates=len(x))
+        found = net(x, gamma, keys, tangents=len(x))
     torch.testing.assert_close(found, torch.cat([value, rate]), rtol=1e-9, atol=1e-9)
 
 

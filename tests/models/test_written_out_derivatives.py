@@ -10,8 +10,8 @@ from diffenc.models import likelihood, noise
 from diffenc.networks.group_norm import GroupNorm
 from diffenc.zoo.build import build
 
-# fewer values than rates there cannot be: as many, and thrice as many, as in the encoder's pass over t = 0, 1 and t
-VALUES_AND_RATES = pytest.mark.parametrize(("values", "rates"), [(2, 2), (6, 2)])
+# as many values as tangents, and thrice as many, as in the encoder's pass over t = 0, 1 and t; fewer there cannot be
+VALUES_AND_TANGENTS = pytest.mark.parametrize(("values", "tangents"), [(2, 2), (6, 2)])
 ACTIVATED = pytest.mark.parametrize("activated", [True, False])
 
 
@@ -22,9 +22,9 @@ def some_norm(activated, *shape):
 
 
 @ACTIVATED
-@VALUES_AND_RATES
-def test_a_norms_rates_are_its_forward_mode_derivative(activated, values, rates):
-    norm, h = some_norm(activated, values + rates, 6, 3, 4)
+@VALUES_AND_TANGENTS
+def test_a_norms_rates_are_its_forward_mode_derivative(activated, values, tangents):
+    norm, h = some_norm(activated, values + tangents, 6, 3, 4)
 
     def written_out(value):
         groups = value.reshape(len(value), 3, -1)
@@ -33,19 +33,19 @@ def test_a_norms_rates_are_its_forward_mode_derivative(activated, values, rates)
         normed = normed * norm.weight[:, None, None] + norm.bias[:, None, None]
         return normed * torch.sigmoid(normed) if activated else normed
 
-    found = norm(h, rates)
+    found = norm(h, tangents)
     torch.testing.assert_close(found[:values], norm(h[:values]))
-    _, expected = torch.func.jvp(written_out, (h[values - rates : values],), (h[values:],))
+    _, expected = torch.func.jvp(written_out, (h[values - tangents : values],), (h[values:],))
     torch.testing.assert_close(found[values:], expected)
 
 
 @ACTIVATED
-@VALUES_AND_RATES
-def test_the_gradient_of_a_norm_with_rates_is_the_finite_difference(activated, values, rates):
-    norm, h = some_norm(activated, values + rates, 6, 3, 4)
+@VALUES_AND_TANGENTS
+def test_the_gradient_of_a_norm_with_rates_is_the_finite_difference(activated, values, tangents):
+    norm, h = some_norm(activated, values + tangents, 6, 3, 4)
 
     def normed(h, weight, bias):
-        return torch.func.functional_call(norm, {"weight": weight, "bias": bias}, (h, rates))
+        return torch.func.functional_call(norm, {"weight": weight, "bias": bias}, (h, tangents))
 
     assert torch.autograd.gradcheck(normed, (h, norm.weight, norm.bias))
 
