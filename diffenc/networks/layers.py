@@ -1,9 +1,8 @@
 """The layers of both networks: they compute in their input's precision, and can carry derivatives by gamma along.
 
 Weights stay float32; bfloat16 are activations and products alone. With R `tangents`, a batch (V + R, ...) has V
-values and then the derivatives by gamma of the last R of them, the encoder's motion: forward-mode differentiation, written
-out. So a linear layer is one call for both, there are no products with the weights' tangents, which are zero, and
-everything compiles.
+values and then the derivatives by gamma of the last R of them: forward-mode differentiation, written out. So a linear
+layer is one call for both, there are no products with the weights' tangents, which are zero, and everything compiles.
 """
 
 import math
