@@ -125,7 +125,8 @@ def measure(name: str) -> Callable[[Namespace], None]:
         make_ready(options.out.parent)
         module, _, function = one.made_by.partition(".")
         made = getattr(import_module(f"diffenc.evaluation.{module}"), function)
-        found = made(model, images, settings, options.batch, device(options))
+        batch = options.batch if one.settings else len(images)
+        found = made(model, images, settings, batch, device(options))
         if one.file.endswith(".npz"):
             save_arrays(options.out, found)
         else:
@@ -254,7 +255,7 @@ def _measure(parsers: Parsers, name: str) -> None:
     add_computing(one)
     if stage.settings:
         add_settings(one, stage.settings())
-    add_batch(one)
+        add_batch(one)
     one.add_argument("--out", type=Path, required=True, help=f"the {Path(stage.file).suffix}")
 
 

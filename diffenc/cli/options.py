@@ -1,4 +1,4 @@
-"""What several commands share: checking what the user gave before any work is done."""
+"""Options that several commands share, and checks of what the user gave before any work is done."""
 
 import argparse
 import os

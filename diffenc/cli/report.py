@@ -10,10 +10,11 @@ from diffenc.reporting import render, targets
 from diffenc.reporting.targets import part_of
 from diffenc.results.runs import collect as collect_runs
 from diffenc.results.runs import read_runs
-from diffenc.results.tests import read_tests
 from diffenc.study.load import load_study
 from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN, TABLES_BY_NAME
 from diffenc.study.study import study_folder
+
+PUBLISHED = Path("config/published.yaml")
 
 
 def collect(options: Namespace) -> None:
@@ -32,7 +33,7 @@ def compare(options: Namespace) -> None:
 
 def table(options: Namespace) -> None:
     """runs.csv, tests.csv and the runs' files -> one table."""
-    from diffenc.results.tests import add_holm, compare
+    from diffenc.results.tests import add_holm, compare, read_tests
 
     study = part(options)
     if options.kind not in (*TABLES_BY_NAME, *study.selections):
@@ -72,9 +73,6 @@ def page(options: Namespace) -> None:
     figures = [stem for name in study.datasets for stem in targets.figures_of(study, name)]
     stems = ([folder / stem for stem in group] for group in (tables, figures))
     make_page(study, options.study.read_text(), folder, folder.parent / "data", *stems, options.out)
-
-
-PUBLISHED = Path("config/published.yaml")
 
 
 def add_commands(parsers: Parsers) -> None:

@@ -26,8 +26,6 @@ from diffenc.study.load import load_study
 from diffenc.study.stages import MODEL
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from diffenc.runtime.processes import Processes
 
 
@@ -99,7 +97,7 @@ def _trained_by_others(options: Namespace) -> bool:
         raise
 
 
-def _is_done(folder: "Path", since: float) -> bool:
+def _is_done(folder: Path, since: float) -> bool:
     from diffenc.results.progress import read
 
     found = read(folder)

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and a lock that goes with its process."""
 
 import contextlib
 import fcntl
@@ -14,6 +14,8 @@ from diffenc.io.errors import UserError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+LOCK = ".lock"
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -53,9 +55,6 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-LOCK = ".lock"
 
 
 @contextmanager

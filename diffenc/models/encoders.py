@@ -31,9 +31,8 @@ class Encoder(nn.Module, ABC):
 
     def derivative(self, x: Tensor, gamma: Tensor) -> Tensor:
         """dx_t / dgamma (B, C, H, W) at gamma_t (B,)."""
-        return jvp(lambda at: self(x, at), (gamma.clone(),), (torch.ones_like(gamma),))[
-            1
-        ]  # clone: of an expanded one
+        own = gamma.clone()  # jvp takes no expanded one
+        return jvp(lambda at: self(x, at), (own,), (torch.ones_like(own),))[1]
 
     def with_mean_shift(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """x_t (kB, C, H, W), and r at the last time (B, C, H, W); None for the identity, which does not shift."""

@@ -1,4 +1,4 @@
-"""What a study shows: its figures and tables, the files that each is made of, and who draws it."""
+"""Making a study's figures and tables: each by who draws it, from the files that it shows."""
 
 from collections.abc import Callable
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Which tables and figures a study has, by their place below results/STUDY, without a suffix."""
+"""Which tables, figures and measurements a study asks for, and the files that each is made of."""
 
 from pathlib import Path
 

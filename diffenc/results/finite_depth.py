@@ -10,6 +10,8 @@ from diffenc.results.records import Record, Term, Terms, read_record
 
 EQUAL, BEST = "sigma_Q", "best"
 
+_SETTINGS = ("images", "passes", "seed", "depths", "bounds")
+
 
 class Bound(Record):
     """A bound in bits per dimension; `diffusion` is the sum of KLs, `excess` the total less the continuous one."""
@@ -72,9 +74,6 @@ def read_alike(paths: Iterable[Path]) -> list[FiniteDepth]:
             if found != expected:
                 raise UserError(f"{path}: {key} is {found}, in {first} it is {expected}; {make(path)}")
     return [record for _, record in records]
-
-
-_SETTINGS = ("images", "passes", "seed", "depths", "bounds")
 
 
 def _settings(record: FiniteDepth) -> tuple[object, ...]:

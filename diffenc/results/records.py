@@ -1,4 +1,4 @@
-"""Where results lie and what they are called: a run's files, a study's tables, their columns, the order of terms."""
+"""Records of a run as JSON: evaluation.json, cost.json, history.jsonl, read strictly."""
 
 import json
 from pathlib import Path

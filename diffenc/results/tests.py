@@ -12,6 +12,11 @@ from diffenc.study.study import Comparison, Study
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+TEST_COLUMNS = (
+    *("dataset", "schedule", "lower", "than", "term", "n_lower", "n_than", "mean_lower", "mean_than"),
+    *("difference", "ci95_low", "ci95_high", "t", "df", "p_less", "p_two_sided", "hedges_g"),
+)
+
 
 def add_holm(tests: "DataFrame") -> "DataFrame":
     """tests.csv's frame with `p_holm`, p_less adjusted over the family, and `holm_tests`, how many tests it has.
@@ -24,12 +29,6 @@ def add_holm(tests: "DataFrame") -> "DataFrame":
     adjusted.loc[family, "p_holm"] = holm(tests.loc[family, "p_less"])
     adjusted.loc[family, "holm_tests"] = float(family.sum())
     return adjusted
-
-
-TEST_COLUMNS = (
-    *("dataset", "schedule", "lower", "than", "term", "n_lower", "n_than", "mean_lower", "mean_than"),
-    *("difference", "ci95_low", "ci95_high", "t", "df", "p_less", "p_two_sided", "hedges_g"),
-)
 
 
 def read_tests(path: Path) -> "DataFrame":

@@ -1,4 +1,4 @@
-"""In what precision the denoiser's activations and products are; all else is float32."""
+"""How a device computes: bf16 or float32, with TF32 or without, compiled on a GPU."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""What may happen to a running training: a signal that asks it to stop, and a second job on the same run."""
+"""Signals that ask a running training to stop, and how its process then ends."""
 
 import ctypes
 import signal

@@ -1,4 +1,4 @@
-"""Beside Welch's test: Holm's correction, exact permutation p, bootstrap interval, power and the seeds it needs.
+"""Power of Welch's test, and the seeds that it needs.
 
 Samples are bits per dimension, one value a seed; the claim is always that `a` is lower than `b`.
 """

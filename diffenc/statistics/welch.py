@@ -1,4 +1,4 @@
-"""Tests across seeds: Welch's unequal-variances t-test, one-sided as in the paper, with interval and effect size."""
+"""Welch's unequal-variances t-test, one-sided as in the paper, with interval and effect size; Holm's correction."""
 
 import math
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ from diffenc.study.settings import NO_INCEPTION
 from diffenc.study.stages import FILES
 from diffenc.zoo import plugins
 from diffenc.zoo.authors_config import read_config
-from diffenc.zoo.configs import ENCODERS, MODELS, model_config
+from diffenc.zoo.configs import ENCODERS, MODELS, UNETS, model_config
 
 if TYPE_CHECKING:
     from diffenc.study.settings import Training
@@ -89,6 +89,10 @@ def _check_models(study: "Study") -> None:
             raise ValueError(
                 f"models.{name}.encoder: unknown encoder {model.encoder!r}; known: {names}, module:Class"
             )
+        if model.shape.encoder in UNETS and not model.shape.blocks:
+            raise ValueError(f"models.{name}.blocks: how many blocks {model.shape.encoder} has; give it")
+        if model.blocks and model.shape.encoder not in UNETS:
+            raise ValueError(f"models.{name}.blocks: go with the encoders {' and '.join(UNETS)}; take it out")
         if model.options and model.shape.has_formula:
             raise ValueError(f"models.{name}.options: go with an encoder from outside; take them out")
     for i, group in enumerate(study.runs):
@@ -169,7 +173,7 @@ def _check_evaluation(study: "Study") -> None:
 
 def _check_selections(study: "Study") -> None:
     for name, selection in study.selections.items():
-        if name in (*RESERVED, *DATASETS, *study.own_data, *MODELS):
+        if name in (*RESERVED, *DATASETS, *study.own_data, *MODELS, *study.models):
             raise ValueError(f"selections.{name}: that name is taken; name the table otherwise")
         group = study.groups().get((selection.dataset, selection.schedule), {})
         for model in selection.models:

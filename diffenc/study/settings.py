@@ -53,6 +53,7 @@ class Model(Strict):
     layers: Positive | None = None
     width: Annotated[int, Field(gt=0, multiple_of=32)] | None = None  # groups of its norms
     encoder: str | None = None
+    blocks: Positive | None = None
     options: dict[str, Any] = {}
 
     @property

@@ -1,4 +1,4 @@
-"""A trained run on disk: its final weights as safetensors, and its resolved configuration."""
+"""A trained run on disk: final weights, configuration, and second names that outlive a deletion."""
 
 import contextlib
 import os
@@ -20,6 +20,9 @@ from diffenc.study.stages import CONFIG, MODEL, TRAINED
 from diffenc.study.study import Run
 from diffenc.zoo.build import assemble
 from diffenc.zoo.configs import ModelConfig
+
+# second names of a finished run's results: a link of the weights, and copies
+KEPT = ".trained"
 
 
 def configuration(
@@ -93,9 +96,6 @@ def load_model(folder: Path) -> tuple[Diffusion, dict[str, Any]]:
     except RuntimeError:
         raise UserError(f"{folder / MODEL}: is not a {config['model']} as {folder / CONFIG} says; {remedy}")
     return model, config
-
-
-KEPT = ".trained"
 
 
 def keep(folder: Path) -> None:

@@ -16,7 +16,7 @@ from diffenc.training.progress import Progress
 if TYPE_CHECKING:
     from diffenc.runtime.processes import Processes
 
-
+FOLDER = "tensorboard"
 Line = dict[str, Any]
 
 
@@ -134,9 +134,6 @@ class LiveHistory:
     def remove(self) -> None:
         """Delete it: the history was published."""
         self.path.unlink(missing_ok=True)
-
-
-FOLDER = "tensorboard"
 
 
 class TensorBoard:

@@ -23,7 +23,7 @@ def can_be_found(reference: str) -> bool:
     _here()
     try:
         return find_spec(reference.partition(":")[0]) is not None
-    except (ImportError, ValueError):
+    except Exception:  # a package's own code runs, to find a module in it
         return False
 
 

@@ -1,4 +1,4 @@
-"""What the encoders do over t, and how much of their motion the counterterm cancels."""
+"""Figure `counterterm`: the encoders' motion over t, and how much of it the counterterm cancels."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

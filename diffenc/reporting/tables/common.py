@@ -9,6 +9,13 @@ from diffenc.results.runs import PROVENANCE, check_runs
 from diffenc.statistics.welch import summarise
 from diffenc.study.study import Comparison, Study
 
+GROUP = 2  # the first two columns, data set and schedule
+CLAIM = ["dataset", "schedule", "lower", "than"]
+VERSUS = "p_less_than_"
+PUBLISHED_VERSUS = f"published_{VERSUS}"
+TITLES = "titles"  # of the data sets, in a frame's attrs
+HERE, BY_AUTHORS = "here", "by the authors"
+
 
 def sources(study: Study, runs: pd.DataFrame) -> list[str]:
     """Where each data set's numbers come from."""
@@ -33,9 +40,6 @@ def releases_of(study: Study, runs: pd.DataFrame, images: dict[str, str]) -> lis
         f"{study.facts(dataset).title}: {'; '.join([release, *filter(None, [images.get(dataset)])])}."
         for dataset, release in releases.items()
     ]
-
-
-CLAIM = ["dataset", "schedule", "lower", "than"]
 
 
 def samples_of(study: Study, runs: pd.DataFrame) -> Iterator[tuple[Comparison, list[float], list[float]]]:
@@ -106,9 +110,3 @@ def _first_seen(keys: Iterable[tuple[str, ...]]) -> Callable[[tuple[str, ...]], 
 def first_of(group: pd.DataFrame, *columns: str) -> Row:
     """Columns that are the same in all rows of a group."""
     return {column: group[column].iloc[0] for column in columns}
-
-
-VERSUS = "p_less_than_"
-PUBLISHED_VERSUS = f"published_{VERSUS}"
-TITLES = "titles"  # of the data sets, in a frame's attrs
-HERE, BY_AUTHORS = "here", "by the authors"

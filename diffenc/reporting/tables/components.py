@@ -1,4 +1,4 @@
-"""The losses and their tests, one tidy frame a table: loss components, per-seed values, tests."""
+"""Table `components`, and the selections: losses and their terms beside the published ones."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What the encoders do, in numbers, and where the schedules end."""
+"""Table `encoder`: what the encoders do, in numbers."""
 
 import math
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pandas as pd
 
 from diffenc.io.arrays import at_times
 from diffenc.io.errors import UserError, make
-from diffenc.reporting.tables.common import over_seeds, releases_of
+from diffenc.reporting.tables.common import GROUP, over_seeds, releases_of
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, mean_se, number
 from diffenc.results import encoder_analysis
 from diffenc.results.runs import check_runs
@@ -16,7 +16,6 @@ from diffenc.study.stages import INSPECTION, SPECTRUM_TIMES
 from diffenc.study.study import Run, Study, run_folder
 
 TIMES = SPECTRUM_TIMES
-GROUP = 2  # the first two columns, data set and schedule
 _NUMBERS = ("rms_change", "rms_y", "share_of_motion_left")
 _NO_ENCODER = "none has an encoder"
 DIGITS = 3  # significant ones: the changes span orders of magnitude

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from diffenc.reporting.tables.common import over_seeds, releases_of
-from diffenc.reporting.tables.encoder import DIGITS, GROUP, groups, named
+from diffenc.reporting.tables.common import GROUP, over_seeds, releases_of
+from diffenc.reporting.tables.encoder import DIGITS, groups, named
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, mean_se, number
 from diffenc.results.runs import check_runs
 from diffenc.study.study import Run, Study

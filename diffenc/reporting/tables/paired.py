@@ -8,9 +8,8 @@ import pandas as pd
 
 from diffenc.io.errors import UserError
 from diffenc.reporting.tables import notes
-from diffenc.reporting.tables.common import CLAIM, claim_columns, claim_of, difference_cell, p_cell, sources
+from diffenc.reporting.tables.common import CLAIM, GROUP, claim_columns, claim_of, difference_cell, p_cell, sources
 from diffenc.reporting.tables.formatting import Column, Row, Sheet, number
-from diffenc.reporting.tables.statistics import GROUP
 from diffenc.results.arrays import Totals, check_noise, per_image, read_totals
 from diffenc.results.runs import check_runs
 from diffenc.statistics import paired as over_images

@@ -5,9 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from diffenc.reporting.tables import notes
-from diffenc.reporting.tables.common import CLAIM, claim_columns, claim_of, samples_of, sizes, sources
+from diffenc.reporting.tables.common import CLAIM, GROUP, claim_columns, claim_of, samples_of, sizes, sources
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, number
-from diffenc.reporting.tables.statistics import GROUP
 from diffenc.results.runs import check_runs
 from diffenc.statistics import power as inference
 from diffenc.statistics.welch import summarise

@@ -1,4 +1,4 @@
-"""How sure the comparisons are: across seeds with corrections and several tests, their power, and over images."""
+"""Table `statistics`: every comparison with each seed's value, intervals, effect size and one-sided p-values."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from diffenc.io.errors import UserError, make
 from diffenc.reporting.tables import notes
 from diffenc.reporting.tables.common import (
     CLAIM,
+    GROUP,
     claim_columns,
     claim_of,
     difference_cell,
@@ -24,7 +25,6 @@ from diffenc.statistics.welch import welch
 from diffenc.study.stages import TESTS
 from diffenc.study.study import Comparison, Study
 
-GROUP = 2  # the first two columns, data set and schedule
 _FAMILY = ["p_holm", "holm_tests"]
 _TESTED = [
     *("n_lower", "n_than", "bpd_lower", "bpd_than", "difference", "ci95_low", "ci95_high"),
