@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from diffenc.io.errors import UserError
 from diffenc.models.diffusion import Diffusion, bits_per_dimension
 from diffenc.runtime import device as precision
 from diffenc.runtime.device import compiled
@@ -54,7 +55,7 @@ class Step:
     """
 
     def __init__(self, model: Diffusion, training: Training, processes: Processes) -> None:
-        self.training, self.processes, device = training, processes, processes.device
+        self.model, self.training, self.processes, device = model, training, processes, processes.device
         self.precision = precision.resolved(training.precision, device)
         # convolutions in TF32 turn the encoder's gradients away (benchmarks/README.md)
         precision.allow_tf32(products=self.precision == "bf16", convolutions=False)
@@ -71,6 +72,16 @@ class Step:
         bpd = self.loss(*batch)
         self.optimizer.zero_grad()
         sum(bpd).backward()
+        if not self.optimizer.state:
+            self.refuse_idle_weights()
         self.optimizer.step()
         ema_update(self.average, self.parameters, self.training.ema)
         return self.processes.mean(torch.stack(bpd).detach())
+
+    def refuse_idle_weights(self) -> None:
+        """After a pass: a weight without a gradient has no moments, which checkpoints hold. Raises UserError."""
+        for name, parameter in self.model.named_parameters():
+            if parameter.grad is None:
+                raise UserError(
+                    f"{name}: takes no part in the loss, so it cannot be trained; take it out of the model"
+                )

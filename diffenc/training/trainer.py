@@ -127,6 +127,7 @@ class Trainer:
             # DistributedDataParallel lays its buckets out anew after the first backward pass, and sums depend on the
             # layout: a pass that is thrown away gives every step, also the first after an interruption, the final one
             sum(self.step.loss(*self.feed(self.state.step))).backward()
+            self.step.refuse_idle_weights()
 
     def _loop(self, checkpoint_steps: int | None, checkpoint_seconds: float, stop: StopSignal) -> None:
         saved, logged = time.monotonic(), (time.monotonic(), self.state.step)

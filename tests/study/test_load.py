@@ -34,6 +34,12 @@ def test_each_measurement_with_settings_has_its_key(tmp_path):
         ({"Mine": {"like": "VDMv-3"}}, "models.Mine.like: Input should be"),
         ({"Mine": {"like": "VDMv-2", "width": 40}}, "models.Mine.width: Input should be a multiple of 32"),
         ({"Mine": {"like": "VDMv-2", "encoder": "blurred"}}, "models.Mine.encoder: unknown encoder 'blurred'"),
+        ({"Mine": {"like": "VDMv-2", "encoder": "unet"}}, "models.Mine.blocks: how many blocks unet has; give it"),
+        (
+            {"Mine": {"like": "VDMv-2", "blocks": 1}},
+            "models.Mine.blocks: go with the encoders unet and unet_mult_res",
+        ),
+        ({"Mine": {"like": "VDMv-2", "encoder": "json.:X"}}, "models.Mine.encoder: no module 'json.' here"),
         ({"Mine": {"like": "VDMv-2", "options": {"a": 1}}}, "models.Mine.options: go with an encoder from outside"),
     ],
 )

@@ -44,6 +44,27 @@ class Blur(Encoder):
 
 class Nothing(Encoder):
     pass
+
+
+class Idle(Fade):
+    def __init__(self):
+        super().__init__()
+        self.unused = torch.nn.Linear(2, 2)
+
+
+class Coarse(Fade):
+    def forward(self, x, gamma):
+        return super().forward(x.float(), gamma.float())
+
+
+class Broken(Fade):
+    def forward(self, x, gamma):
+        raise ValueError("no such thing")
+
+
+class Mixing(Fade):
+    def forward(self, x, gamma):
+        return super().forward(x, gamma) - 0.1 * torch.sigmoid(gamma)[:, None, None, None] * x.mean(0)
 """
 DIGITS = DATASETS["digits"]
 CPU = torch.device("cpu")
@@ -114,6 +135,33 @@ def test_it_goes_on_after_an_interruption_and_on_two_processes(folder):
     found = list(check_model.of_training(study(strength=0.7), "Faded"))
     assert [one.what.rpartition("training ")[2] for one in found] == ["stopped and gone on", "on two processes"]
     assert all(one.holds for one in found), found
+
+
+def test_a_weight_that_takes_no_part_is_named(folder):
+    with pytest.raises(UserError, match=r"^encoder\.unused\.weight: takes no part in the loss"):
+        list(check_model.of_training(study("fading:Idle"), "Faded"))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "said"),
+    [
+        ("fading:Coarse", r"Coarse: x_t is .* torch.float32 for x .* torch.float64; forward keeps both"),
+        ("fading:Broken", r"Faded: ValueError in .*fading.py, line \d+: no such thing; mend the model"),
+    ],
+)
+def test_a_forward_that_fails_is_one_line(folder, capsys, encoder, said):
+    (folder / "study.yaml").write_text(STUDY.replace("fading:Fade", encoder))
+    with pytest.raises(SystemExit) as ended:
+        main(["check-model", "study.yaml", "Faded"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert re.fullmatch(rf"diffenc: error: {said}.*", line)
+
+
+def test_one_that_mixes_images_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(check_model, "of_training", lambda *_: ())
+    found = {one.what: one.holds for one in check_model.checks(study("fading:Mixing"), "Faded")}
+    assert not found["x_t of an image alone"]
 
 
 def test_a_wrong_derivative_is_refused_on_the_command_line(folder, monkeypatch, capsys):
