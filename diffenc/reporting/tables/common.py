@@ -7,7 +7,7 @@ import pandas as pd
 from diffenc.reporting.tables.formatting import Cell, Column, Row, interval, p_value
 from diffenc.results.runs import PROVENANCE, check_runs
 from diffenc.statistics.welch import summarise
-from diffenc.study.study import Comparison, Study
+from diffenc.study.study import Comparison, Run, Study
 
 GROUP = 2  # the first two columns, data set and schedule
 CLAIM = ["dataset", "schedule", "lower", "than"]
@@ -57,6 +57,22 @@ def claim_columns(study: Study) -> list[Column]:
         Column("schedule", lambda row: row["schedule"], "left"),
         Column("claim", lambda row: f"{row['lower']} < {row['than']}", "left"),
     ]
+
+
+def model_columns(study: Study) -> list[Column]:
+    """Columns that say which runs a row is about: data set, schedule, model."""
+    return [
+        Column("data set", lambda row: study.facts(row["dataset"]).title, "left"),
+        Column("schedule", lambda row: row["schedule"], "left"),
+        Column("model", lambda row: row["model"], "left"),
+    ]
+
+
+def models_of(study: Study) -> Iterator[tuple[str, str, dict[str, list[Run]]]]:
+    """(data set, schedule, {model: its runs}), each data set in one piece."""
+    for dataset in study.datasets:
+        for (_, schedule), models in study.groups(dataset).items():
+            yield dataset, schedule, models
 
 
 def p_cell(column: str) -> Cell:

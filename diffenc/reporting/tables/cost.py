@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from diffenc.reporting.tables.common import GROUP, model_columns
 from diffenc.reporting.tables.formatting import MINUS, Cell, Column, Row, Sheet, mean_se, number
+from diffenc.reporting.tables.notes import said
 from diffenc.results.runs import check_runs
 from diffenc.statistics.welch import summarise
 from diffenc.study.study import Run, Study
@@ -34,9 +36,7 @@ def cost(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) ->
             rows += [row | _overhead(study, row, models, group) for row in group.values()]
     frame = pd.DataFrame(rows)
     columns = [
-        Column("data set", lambda row: study.facts(row["dataset"]).title, "left"),
-        Column("schedule", lambda row: row["schedule"], "left"),
-        Column("model", lambda row: row["model"], "left"),
+        *model_columns(study),
         Column("n", lambda row: str(row["n"])),
         Column("parameters", lambda row: f"{row['parameters']:,}"),
         Column("forward GFLOP", _forward),
@@ -48,7 +48,7 @@ def cost(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) ->
         Column("device", lambda row: row["device"], "left"),
         Column("encoder's overhead", _overheads, "left"),
     ]
-    return Sheet(frame, columns, _notes(frame), group=2)
+    return Sheet(frame, columns, _notes(frame), GROUP)
 
 
 def _row(study: Study, seeds: list[Run], totals: pd.DataFrame) -> Row:
@@ -144,23 +144,11 @@ def _percent(share: float) -> str:
 
 
 def _notes(frame: pd.DataFrame) -> list[str]:
-    notes = [
-        "GFLOP: 10^9 floating-point operations an image, by formula from the model's shape (a multiplication and an"
-        " addition are two; convolutions, dense layers, attention). Forward: denoiser + encoder. Training: with its"
-        " backward pass a forward pass counts three times; one of the denoiser, four of the encoder (at t its value"
-        " and its derivative by gamma, at t = 0 and t = 1 its value), of whose first two convolutions, which do not"
-        " depend on t, one.",
-        "Mean ± standard error over n seeds, and all seeds' hours; peak: the most memory in one device. Hours are"
-        " of all devices of a run together, over all its attempts: with starting, logging, checkpoints, and steps"
-        " that an interruption made it do twice; images/s, of one device, is steps x batch over those hours. They"
-        " are hours of the device that is named, and speak of no other. Evaluation and sampling are not in them.",
-        "Encoder's overhead: over the plain model of the same study, with the same denoiser and no encoder. FLOPs"
-        " count arithmetic, time also what is slow for its few FLOPs.",
-    ]
-    if "cpu" in " ".join(frame["device"]):
-        notes.append("Device cpu: hours of the whole process, whatever its threads, and peak memory of the process.")
-    if frame["device"].str.contains(" and ").any():
-        notes.append("Runs of one model were on unlike devices: its mean speed and hours are of the mixture.")
-    if (frame["device"] == NOT_HERE).any():
-        notes.append(f"{NOT_HERE}: evaluated from the authors' checkpoints, which do not say what training took.")
-    return notes
+    return said(
+        "cost",
+        *("gflop", "hours", "overhead"),
+        "cpu" in " ".join(frame["device"]) and "cpu",
+        frame["device"].str.contains(" and ").any() and "mixture",
+        (frame["device"] == NOT_HERE).any() and "elsewhere",
+        not_here=NOT_HERE,
+    )

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from diffenc.reporting.tables.common import GROUP, model_columns, over_seeds
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, mean_se, number
+from diffenc.reporting.tables.notes import said
 from diffenc.results.finite_depth import BEST, EQUAL, AtDepth, FiniteDepth, read_alike
 from diffenc.results.runs import check_runs
 from diffenc.statistics.welch import summarise
 from diffenc.study.stages import DEPTH
 from diffenc.study.study import Study, run_folder
 
-_GROUP = 2  # the first two columns, data set and schedule
 _NAMES = {EQUAL: "sigma_P = sigma_Q", BEST: "best sigma_P"}
 
 
@@ -32,16 +33,14 @@ def depth(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -
     frame = pd.DataFrame(rows)
     frame["T"] = pd.Series([row["T"] for row in rows], dtype=object)  # 10 stays 10 beside infinity
     columns = [
-        Column("data set", lambda row: study.facts(row["dataset"]).title, "left"),
-        Column("schedule", lambda row: row["schedule"], "left"),
-        Column("model", lambda row: row["model"], "left"),
+        *model_columns(study),
         Column("T", lambda row: "∞" if math.isinf(row["T"]) else f"{row['T']:,}"),
         Column("n", lambda row: str(row["n"])),
         *(Column(_header(bound), _total(bound)) for bound in _bounds(frame)),
         Column("gain of the best", lambda row: "none" if math.isinf(row["T"]) else mean_se(row, "gain")),
         Column("best w over the steps", _range),
     ]
-    return Sheet(frame, columns, _notes(study, runs, frame), _GROUP)
+    return Sheet(frame, columns, _notes(study, runs, frame), GROUP)
 
 
 def _rows(study: Study, dataset: str, folder: Path) -> Iterator[Row]:
@@ -60,15 +59,15 @@ def _of_a_model(key: Row, seeds: list[FiniteDepth]) -> Iterator[Row]:
     for levels in zip(*(seed.depths for seed in seeds), strict=True):
         row = key | {"T": levels[0].T} | facts
         for bound in levels[0].bounds:
-            row |= _over_seeds(f"total_{bound}", [level.bounds[bound].total.mean for level in levels])
-        row |= _over_seeds("gain", [_gain(level) for level in levels])
+            row |= over_seeds(f"total_{bound}", [level.bounds[bound].total.mean for level in levels])
+        row |= over_seeds("gain", [_gain(level) for level in levels])
         ratios = [[ratio.w for ratio in level.ratio] for level in levels]
         row |= {"excess_best": summarise([level.bounds[BEST].excess.mean for level in levels]).mean}
         row |= {"best_w_lowest": summarise([min(w) for w in ratios]).mean}
         row |= {"best_w_highest": summarise([max(w) for w in ratios]).mean}
         yield row | {"bins": len(ratios[0])}  # which depend on the noise alone, and that is every seed's
     row = key | {"T": math.inf} | facts
-    continuous = _over_seeds("total", [seed.continuous.total.mean for seed in seeds])
+    continuous = over_seeds("total", [seed.continuous.total.mean for seed in seeds])
     for bound in seeds[0].depths[0].bounds:
         finite = bound in _NAMES or _ratio(bound) == 1
         row |= {f"total_{bound}": continuous["total"] if finite else math.inf}
@@ -84,11 +83,6 @@ def _gain(level: AtDepth) -> float:
 def _ratio(bound: str) -> float:
     """w of a bound called w=0.5."""
     return float(bound.removeprefix("w="))
-
-
-def _over_seeds(name: str, values: list[float]) -> Row:
-    summary = summarise(values)
-    return {name: summary.mean, f"{name}_se": summary.se}
 
 
 def _bounds(frame: pd.DataFrame) -> list[str]:
@@ -116,43 +110,24 @@ def _range(row: Row) -> str:
 
 def _notes(study: Study, runs: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
     finite = frame[frame["T"] < math.inf]
-    notes = [
-        "Total in bits per dimension, mean ± standard error over n seeds (n/a with one): reconstruction and latent"
-        " terms, and the sum of T KL divergences, of q(z_s given z_t and x) from the model's p(z_s given z_t)."
-        " w = sigma_Q^2 / sigma_P^2. T = ∞: the bound in continuous time, for which the models were trained, from the"
-        " same images, times and noise.",
-        "Best: the closed form of each step, sigma_P^2 = sigma_Q^2 + the mean squared difference of mu_P and mu_Q in"
-        " a dimension, estimated in bins of neighbouring steps, for one half of the images on the other half, so that"
-        f" fitting it gains nothing by itself{_binned(finite)}. It costs: where the relative variance of the squared"
-        " difference inside a bin exceeds the draws in half of it, the best can come out above sigma_P = sigma_Q, as"
-        " it never does with the exact mean. Its w goes to 1 as T grows, and its gain to none."
-        f" {_gains(finite)}",
-    ]
-    if apart := [bound for bound in _bounds(frame) if bound not in _NAMES and _ratio(bound) != 1]:
-        rates = ", ".join(f"{_rate(_ratio(bound)):.4f} for {_header(bound)}" for bound in apart)
-        notes.append(
-            "A fixed w other than 1 costs (w - 1 - log w) / (2 log 2) bits per dimension in every step, whatever the"
-            f" model: {rates}. So its bound grows linearly in T, and in continuous time there is none: the ratio must"
-            " go to 1. At small T a w below 1 can be better than 1, as the best w is below 1 there."
-        )
-    below = finite[finite["excess_best"] < 0]
-    if len(below):
-        names = "; ".join(f"{row.model}, {row.schedule}, T = {row.T:,}" for row in below.itertuples())
-        notes.append(
-            f"The best sigma_P is below the bound in continuous time for {names}. That is possible: in steps a larger"
-            " sigma_P makes up for some of the mean's error, in continuous time nothing does."
-        )
+    fixed = [bound for bound in _bounds(frame) if bound not in _NAMES and _ratio(bound) != 1]
+    below = [f"{row.model}, {row.schedule}, T = {row.T:,}" for row in finite[finite["excess_best"] < 0].itertuples()]
+    notes = said(
+        "depth",
+        *("total", "best", fixed and "fixed", below and "below"),
+        bins=_binned(finite),
+        gains=_gains(finite),
+        rates=", ".join(f"{_rate(_ratio(bound)):.4f} for {_header(bound)}" for bound in fixed),
+        models="; ".join(below),
+    )
     return [*notes, *_sources(study, runs, frame)]
 
 
 def _binned(finite: pd.DataFrame) -> str:
     """How many bins, from the smallest to the largest T; with one all steps share a w."""
     fewest, most = finite["bins"].min(), finite["bins"].max()
-    if most == 1:
-        return "; here all steps are one bin, with one w"
-    return (
-        f", here in {fewest if fewest == most else f'{fewest} to {most}'} bins, by T and by how many draws there are"
-    )
+    bins = fewest if fewest == most else f"{fewest} to {most}"
+    return "".join(said("depth", "one_bin" if most == 1 else "several_bins", bins=bins))
 
 
 def _gains(finite: pd.DataFrame) -> str:
@@ -161,7 +136,7 @@ def _gains(finite: pd.DataFrame) -> str:
     for depth, rows in finite.groupby("T"):
         low, high = number(rows["gain"].min()), number(rows["gain"].max())
         parts.append(f"{low if low == high else f'{low} to {high}'} at T = {depth:,}")
-    return f"Over the models it gains {', '.join(parts)}."
+    return ", ".join(parts)
 
 
 def _rate(w: float) -> float:
@@ -171,9 +146,9 @@ def _rate(w: float) -> float:
 def _sources(study: Study, runs: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
     releases = runs.drop_duplicates("dataset").set_index("dataset")["release"]
     facts = frame.drop_duplicates("dataset").set_index("dataset")
-    return [
-        f"{study.facts(dataset).title}: {releases[dataset]}; the first {row['images']:,} test images, {row['passes']}"
-        f" {'pass' if row['passes'] == 1 else 'passes'}. Every model and seed has the same noise, whose error the"
-        " standard errors over seeds therefore leave out."
-        for dataset, row in facts.iterrows()
-    ]
+    notes = []
+    for dataset, row in facts.iterrows():
+        passes = f"{row['passes']} {'pass' if row['passes'] == 1 else 'passes'}"
+        values = {"title": study.facts(dataset).title, "release": releases[dataset], "passes": passes}
+        notes += said("depth", "source", images=row["images"], **values)
+    return notes

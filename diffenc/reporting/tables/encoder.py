@@ -8,8 +8,9 @@ import pandas as pd
 
 from diffenc.io.arrays import at_times
 from diffenc.io.errors import UserError, make
-from diffenc.reporting.tables.common import GROUP, over_seeds, releases_of
+from diffenc.reporting.tables.common import GROUP, model_columns, models_of, over_seeds, releases_of
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, mean_se, number
+from diffenc.reporting.tables.notes import said
 from diffenc.results import encoder_analysis
 from diffenc.results.runs import check_runs
 from diffenc.study.stages import INSPECTION, SPECTRUM_TIMES
@@ -33,9 +34,9 @@ def encoder(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path)
         UserError: `runs` is not exactly the study's, or a run's inspection.npz is missing, damaged or lacks a time.
     """
     check_runs(study, runs)
-    frame = pd.DataFrame([row for group in groups(study) for row in _encoders(study, *group, folder)])
+    frame = pd.DataFrame([row for group in models_of(study) for row in _encoders(study, *group, folder)])
     columns = [
-        *named(study),
+        *model_columns(study),
         Column("t", lambda row: number(row["t"], 1)),
         Column("n", lambda row: str(row["n"]) if row["n"] else "n/a"),
         Column("RMS of x_t - x", _measured("rms_change")),
@@ -88,38 +89,9 @@ def _measured(name: str, missing: str = "n/a") -> Cell:
 
 
 def _encoder_notes(study: Study, runs: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
-    notes = [
-        "Mean ± standard error over n seeds (n/a with one). RMS: root mean square over images, pixels and channels,"
-        " in units of x, which lies between -1 and 1. x_t - x: what the encoder changed of the image at t. y: what a"
-        " trainable encoder's network puts into x_t = alpha_t^2 x + sigma_t^2 y; the non-trainable one has none.",
-        "Share of motion left: the sum over images of the squared norm of dx_t/dgamma + sigma_t^2 x_hat, over that of"
-        " dx_t/dgamma. The generative model cancels the encoder's motion dx_t/dgamma by its counterterm"
-        " -sigma_t^2 x_hat: 0 means that all of it is cancelled, 1 that as much is left as without a counterterm,"
-        " above 1 that it adds more than it takes away, as it does when the encoder hardly moves.",
-        "What is left is not a loss by itself: it enters the diffusion term in one sum with the denoiser's error, and"
-        " the denoiser is trained on that sum. With r the x_hat that would cancel the motion, the best x_hat is the"
-        " mean of (x_t + sigma_t^2 r) / (1 + sigma_t^2) given z_t, a compromise wherever r differs from x_t. For the"
-        " non-trainable encoder r = x_t, and the share is the relative error of the denoiser. The bound on the"
-        " likelihood holds whatever the share.",
-    ]
-    return notes + releases_of(study, runs, {d: f"{n:,} test images" for d, n in _images(frame).items() if n})
+    counted = {d: f"{n:,} test images" for d, n in _images(frame).items() if n}
+    return said("encoder", "rms", "share", "no_loss") + releases_of(study, runs, counted)
 
 
 def _images(frame: pd.DataFrame) -> dict[str, int]:
     return {dataset: int(group["images"].max()) for dataset, group in frame.groupby("dataset", sort=False)}
-
-
-def groups(study: Study) -> Iterator[tuple[str, str, dict[str, list[Run]]]]:
-    """(data set, schedule, {model: its runs}), each data set in one piece."""
-    for dataset in study.datasets:
-        for (_, schedule), models in study.groups(dataset).items():
-            yield dataset, schedule, models
-
-
-def named(study: Study) -> list[Column]:
-    """Which group of runs a row is about."""
-    return [
-        Column("data set", lambda row: study.facts(row["dataset"]).title, "left"),
-        Column("schedule", lambda row: row["schedule"], "left"),
-        Column("model", lambda row: row["model"], "left"),
-    ]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from diffenc.reporting.tables.common import GROUP, over_seeds, releases_of
-from diffenc.reporting.tables.encoder import DIGITS, groups, named
+from diffenc.reporting.tables.common import GROUP, model_columns, models_of, over_seeds, releases_of
+from diffenc.reporting.tables.encoder import DIGITS
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, mean_se, number
+from diffenc.reporting.tables.notes import said
 from diffenc.results.runs import check_runs
 from diffenc.study.study import Run, Study
 
@@ -25,8 +26,8 @@ def endpoints(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Pat
     """
     check_runs(study, runs)
     ends = runs[runs["term"] == "total"].set_index(["dataset", "model", "schedule", "seed"])[list(_ENDS)]
-    frame = pd.DataFrame([row for group in groups(study) for row in _ends(ends, *group)])
-    columns = [*named(study), Column("n", lambda row: str(row["n"]))]
+    frame = pd.DataFrame([row for group in models_of(study) for row in _ends(ends, *group)])
+    columns = [*model_columns(study), Column("n", lambda row: str(row["n"]))]
     for end, header in zip(_ENDS, ("γ₀", "γ₁"), strict=True):
         columns += [Column(header, _end(end)), Column(f"{header}, lowest to highest", _range(end))]
     columns.append(Column("SNR at t = 0 to t = 1", _snr))
@@ -74,11 +75,5 @@ def _rounded(value: float) -> str:
 
 
 def _endpoint_notes(study: Study, runs: pd.DataFrame) -> list[str]:
-    notes = [
-        "gamma = -log SNR rises linearly from γ₀ at t = 0 to γ₁ at t = 1. A learned schedule trains both with the"
-        " networks: mean ± standard error over n seeds (n/a with one), the lowest and the highest seed. The SNR,"
-        " alpha^2 / sigma^2 = exp(-gamma), is that of the mean end points.",
-    ]
-    if "learned" not in {schedule for _, schedule, _ in groups(study)}:
-        notes.append("No schedule is learned here: every run keeps the end points of its configuration.")
-    return notes + releases_of(study, runs, {})
+    learned = "learned" in {schedule for _, schedule, _ in models_of(study)}
+    return said("endpoints", "gamma", not learned and "none_learned") + releases_of(study, runs, {})

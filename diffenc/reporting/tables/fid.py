@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from diffenc.io.errors import UserError, make
+from diffenc.reporting.tables.common import GROUP, model_columns
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, mean_se, number
+from diffenc.reporting.tables.notes import said
 from diffenc.results import fid as scores
 from diffenc.results.fid import Score, Scores
 from diffenc.statistics.welch import summarise
@@ -16,7 +18,6 @@ from diffenc.study.settings import INCEPTION, NO_INCEPTION
 from diffenc.study.stages import FID
 from diffenc.study.study import Run, Study, run_folder
 
-_GROUP = 2  # the first two columns, data set and schedule
 _NO_WEIGHTS = "no Inception weights"
 _NONE = "none of fid.models"
 _NOT_ASKED_FOR = "not asked for"
@@ -43,16 +44,14 @@ def fid(
     frame = pd.DataFrame([row for group in _groups(study) for row in _rows(study, *group, found, published)])
     frame = frame.astype({"samples": "Int64", "published_n": "Int64"})
     columns = [
-        Column("data set", lambda row: study.facts(row["dataset"]).title, "left"),
-        Column("schedule", lambda row: row["schedule"], "left"),
-        Column("model", lambda row: row["model"], "left"),
+        *model_columns(study),
         Column("samples", lambda row: "n/a" if pd.isna(row["samples"]) else f"{row['samples']:,}"),
         Column("n", lambda row: str(row["n"]) if row["n"] else "n/a"),
     ]
     for reference in study.fid.references:
         columns.append(Column(_header(reference), _score(reference)))
         columns.append(Column(f"published, {reference}", _published(reference)))
-    return Sheet(frame, columns, _notes(study, frame), _GROUP, _best(study, frame))
+    return Sheet(frame, columns, _notes(study, frame), GROUP, _best(study, frame))
 
 
 def _groups(study: Study) -> Iterator[tuple[Row, dict[str, list[Run]]]]:
@@ -185,50 +184,37 @@ def _best(study: Study, frame: pd.DataFrame) -> frozenset[tuple[int, str]]:
 def _notes(study: Study, frame: pd.DataFrame) -> list[str]:
     """What was computed, how, and what it can show."""
     settings = study.fid
-    notes = [
-        "FID: the Frechet distance between two Gaussians, fitted to the 2,048 Inception features of a model's first"
-        " samples and of the images of the training or of the test set; lower is better. Mean ± standard error over"
-        " n seeds (n/a with one); bold: the lowest mean of the models with as many samples.",
-        f"Samples are ancestral, in {settings.steps:,} steps, with the same noise in every run (seed"
-        f" {settings.seed}). The standard error is the spread between trainings; it leaves out FID's bias, higher the"
-        " fewer the samples, which averages do not remove: compare only scores of as many samples against the same"
-        " images, published ones too.",
-        "FID rests on what Inception sees in images of this size, and says nothing of the likelihood, which these"
-        " models are trained for. A model that copied its training set would score best against train.",
-    ]
     datasets = list(frame["dataset"].unique())
     compared = {d: {reference: _images(study, d, reference) for reference in settings.references} for d in datasets}
     fewest = min(*settings.counts, *(images for one in compared.values() for images in one.values()))
-    if fewest < scores.FEATURES and (frame["n"] > 0).any():
-        notes.append(
-            f"With fewer samples or images than features ({scores.FEATURES:,}) a covariance is singular: such a score"
-            " shows that the pipeline runs, not how good the samples are."
-        )
+    notes = said(
+        "fid",
+        *("fid", "samples", "no_likelihood"),
+        fewest < scores.FEATURES and (frame["n"] > 0).any() and "singular",
+        steps=settings.steps,
+        seed=settings.seed,
+        features=scores.FEATURES,
+    )
     notes += [NOTE, *_made_with(frame)]
     for dataset, images in compared.items():
         against = " and ".join(f"{count:,} {reference} images" for reference, count in images.items())
-        notes.append(f"{study.facts(dataset).title}: compared with {against}.")
+        notes += said("fid", "compared", title=study.facts(dataset).title, images=against)
     return notes
 
 
 def _made_with(frame: pd.DataFrame) -> list[str]:
     """On which implementation and weights the scores rest, or that there are none."""
-    notes = []
-    for implementation, sha256 in (
-        frame[frame["n"] > 0][["implementation", "weights_sha256"]].drop_duplicates().values
-    ):
-        standard = sha256 == scores.STANDARD_SHA256
-        notes.append(
-            f"Computed by {implementation}, with the standard Inception weights ({INCEPTION})."
-            if standard
-            else f"Computed by {implementation} with weights that are NOT the standard Inception ones (sha256"
-            f" {sha256[:16]}...): these scores are comparable with one another, with no published FID."
-        )
-    if (frame["not_computed"] == _NO_WEIGHTS).any():
-        notes.append(
-            f"{_NO_WEIGHTS}: the study says fid.weights: {NO_INCEPTION}, so nothing was scored. With the path of"
-            f" {INCEPTION} there, from torch-fidelity's releases on GitHub, the same command does it."
-        )
-    if (frame["not_computed"] == _NOT_ASKED_FOR).any():
-        notes.append(f"{_NOT_ASKED_FOR}: no model of that data set and schedule is in the study's fid.models.")
-    return notes
+    notes, scored = [], frame[frame["n"] > 0][["implementation", "weights_sha256"]].drop_duplicates()
+    for implementation, sha256 in scored.itertuples(index=False, name=None):
+        name = "standard" if sha256 == scores.STANDARD_SHA256 else "not_standard"
+        notes += said("fid", name, implementation=implementation, inception=INCEPTION, sha256=sha256[:16])
+    missing = frame["not_computed"].unique()
+    return notes + said(
+        "fid",
+        _NO_WEIGHTS in missing and "no_weights",
+        _NOT_ASKED_FOR in missing and "not_asked_for",
+        no_weights=_NO_WEIGHTS,
+        absent=NO_INCEPTION,
+        inception=INCEPTION,
+        not_asked_for=_NOT_ASKED_FOR,
+    )

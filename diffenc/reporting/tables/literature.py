@@ -9,6 +9,7 @@ import pandas as pd
 from diffenc.data import catalog
 from diffenc.reporting.tables.common import measured
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, number
+from diffenc.reporting.tables.notes import said
 from diffenc.results.runs import PROVENANCE, check_runs
 from diffenc.statistics.welch import summarise
 from diffenc.study.published import NOT_ON_RECORD, SURE, Literature, Published, Result, decimals
@@ -161,28 +162,18 @@ def _best(frame: pd.DataFrame) -> frozenset[tuple[int, str]]:
 
 def _notes(study: Study, runs: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
     levels = "; ".join(f"{level}: {meaning}" for level, meaning in SURE.items())
-    notes = [
-        "Bits per dimension on the test set, lower is better; ours and the paper's as mean ± standard error over n"
-        " seeds. AR: autoregressive, Diff: diffusion, Flow: normalizing or continuous flow, VAE: variational"
-        " autoencoder. Bold: the lowest, to two decimals.",
-        "ImageNet32, new: the down-sampled release of ILSVRC 2012 with 50,000 validation images; old: the earlier one"
-        " with 49,999, made by another down-sampling. The two are not comparable, and bold is for each by itself.",
-        f"Literature and the DiffEnc paper: config/published.yaml. Sure: how well a value was confirmed ({levels})."
-        f" {_NOT_REPORTED}: the file has no value; {NOT_ON_RECORD}: none of the paper's. Ours: who trained it."
-        " The paper's VDMv-32 is twice as wide on ImageNet32 as on CIFAR-10.",
-    ]
+    known = {"levels": levels, "not_reported": _NOT_REPORTED, "not_on_record": NOT_ON_RECORD}
+    notes = said("literature", "bits", "imagenet32", "sources", **known)
     for name, title in DATASETS.items():
         mine = runs[(runs["dataset"] == name) & (runs["schedule"] == "fixed")]
         if mine.empty:
             absent = f"{_NO_FIXED} in this study" if _learned(study, name) else _NOT_HERE
-            notes.append(f"{title}: {absent}, {study.name}.")
+            notes += said("literature", "absent", title=title, why=absent, study=study.name)
             continue
         trained = frame[frame["source"] == OURS].dropna(subset=[name])
         steps = "; ".join(f"{row['model']} {row[f'{name}_steps']:,}" for row in trained.to_dict("records"))
         release, images, *how = (mine[column].iloc[0] for column in PROVENANCE)
-        notes.append(f"{title}, ours: {release}; {images:,} test images, {measured(*how)}; steps: {steps}.")
-    if learned := [
-        f"{title}: {', '.join(_learned(study, name))}" for name, title in DATASETS.items() if _learned(study, name)
-    ]:
-        notes.append(f"Not shown, as their schedule is learned: {'; '.join(learned)}.")
-    return notes
+        ours = {"title": title, "release": release, "images": images, "how": measured(*how), "steps": steps}
+        notes += said("literature", "ours", **ours)
+    learned = [f"{title}: {', '.join(of)}" for name, title in DATASETS.items() if (of := _learned(study, name))]
+    return notes + said("literature", learned and "learned", models="; ".join(learned))

@@ -7,6 +7,7 @@ import pandas as pd
 
 from diffenc.reporting.tables.common import BY_AUTHORS, PUBLISHED_VERSUS, TITLES, VERSUS, measured
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, interval, mean_se, number, p_value
+from diffenc.reporting.tables.notes import said
 from diffenc.study.published import NOT_ON_RECORD, NOTE, decimals
 from diffenc.study.stages import TERMS
 
@@ -134,28 +135,17 @@ def _best(frame: pd.DataFrame) -> frozenset[tuple[int, str]]:
 
 def _notes(frame: pd.DataFrame) -> list[str]:
     """What the numbers are, and for each data set where they come from."""
-    notes, titles = [], frame.attrs[TITLES]
+    titles = frame.attrs[TITLES]
     if "difference" in frame:
-        notes.append(
-            "Welch's test across n seeds of each model. Difference: the first model's mean minus the second's, in"
-            " bits per dimension, with its 95 % confidence interval; one-sided p: that the first is lower."
-        )
-        if (frame["ci95_low"] == frame["ci95_high"]).any():
-            notes.append("exact: the term varies over the seeds of neither model, the difference needs no test.")
-    elif "seed" in frame:
-        notes.append(
-            "Bits per dimension; SE: standard error over the n seeds; MC SE: Monte Carlo standard error of one run's"
-            " evaluation; bold: the lowest mean total."
-        )
+        notes = said("losses", "tests", (frame["ci95_low"] == frame["ci95_high"]).any() and "exact")
     else:
-        notes.append("Bits per dimension, mean ± standard error over n seeds; bold: the lowest mean total.")
+        notes = said("losses", "seeds" if "seed" in frame else "means")
     if any(name.startswith(VERSUS) for name in frame):
-        notes.append(
-            "p: one-sided Welch test across seeds, total lower than that of the model in brackets;"
-            " no claim: the study compares it with none."
-        )
+        notes += said("losses", "versus")
     if "published_total" in frame:
-        notes += _published_notes(frame)
+        elsewhere = frame["model"][frame["trained"] == BY_AUTHORS]
+        compared = frame["minus_published"].notna().any() and "minus_published"
+        notes += [NOTE, *said("losses", compared, len(elsewhere) and "elsewhere", models=", ".join(elsewhere))]
     for dataset, group in frame.groupby("dataset", sort=False):
         release, images = (
             " or ".join(f"{value:,}" if column == "images" else value for value in group[column].unique())
@@ -163,19 +153,5 @@ def _notes(frame: pd.DataFrame) -> list[str]:
         )
         ways = group[["passes", "protocol"]].drop_duplicates().itertuples(index=False, name=None)
         how = " or ".join(measured(*way) for way in ways)
-        notes.append(f"{titles[dataset]}: {release}; {images} test images, {how}.")
-    return notes
-
-
-def _published_notes(frame: pd.DataFrame) -> list[str]:
-    """What the published column is, and what of ours are the authors' own weights."""
-    notes = [NOTE]
-    if frame["minus_published"].notna().any():
-        notes.append(
-            "Ours - published: difference of the totals, with Welch's two-sided p where both have a standard error; a"
-            " published value with two decimals is known to 0.005 only. To compare like with like, look at steps, n,"
-            " release and protocol first."
-        )
-    if len(elsewhere := frame["model"][frame["trained"] == BY_AUTHORS]):
-        notes.append(f"Not trained here, but evaluated from the authors' checkpoints: {', '.join(elsewhere)}.")
+        notes += said("losses", "source", title=titles[dataset], release=release, images=images, how=how)
     return notes

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from diffenc.io.errors import UserError
-from diffenc.reporting.tables import notes
 from diffenc.reporting.tables.common import CLAIM, GROUP, claim_columns, claim_of, difference_cell, p_cell, sources
 from diffenc.reporting.tables.formatting import Column, Row, Sheet, number
+from diffenc.reporting.tables.notes import said
 from diffenc.results.arrays import Totals, check_noise, per_image, read_totals
 from diffenc.results.runs import check_runs
 from diffenc.statistics import paired as over_images
@@ -44,7 +44,7 @@ def paired(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) 
         Column("correlation", lambda row: number(row["correlation"], 4)),
         Column("narrowing", lambda row: number(row["narrowing"], 1)),
     ]
-    return Sheet(frame, columns, notes.of_paired(study, runs, frame) + sources(study, runs), GROUP)
+    return Sheet(frame, columns, _notes(study, runs, frame) + sources(study, runs), GROUP)
 
 
 def _on_images(study: Study, comparison: Comparison, folder: Path) -> Iterator[Row]:
@@ -75,3 +75,13 @@ def _totals(folder: Path, run: Run) -> Totals:
 
 def _pair(row: Row) -> str:
     return "all" if row["seeds_lower"] == "all" else f"{row['seeds_lower']}, {row['seeds_than']}"
+
+
+def _notes(study: Study, runs: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
+    uneven = [
+        f"{c.lower} < {c.than} ({c.dataset}, {c.schedule})"
+        for c in study.comparisons
+        if len({len(study.groups()[c.dataset, c.schedule][model]) for model in (c.lower, c.than)}) > 1
+    ]
+    names = ("images", "claim", *dict.fromkeys(runs["protocol"]), uneven and "uneven")
+    return said("paired", *names, claims=", ".join(uneven)) + said("claims", frame.empty and "none")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from diffenc.reporting.tables import notes
 from diffenc.reporting.tables.common import CLAIM, GROUP, claim_columns, claim_of, samples_of, sizes, sources
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, number
+from diffenc.reporting.tables.notes import said
 from diffenc.results.runs import check_runs
 from diffenc.statistics import power as inference
 from diffenc.statistics.welch import summarise
@@ -38,7 +38,7 @@ def power(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -
         *(Column(f"power for {effect:g}", _power(effect)) for effect in EFFECTS),
         *(Column(f"seeds for {effect:g}", _seeds(effect)) for effect in EFFECTS),
     ]
-    return Sheet(frame, columns, notes.of_power(study, frame) + sources(study, runs), GROUP)
+    return Sheet(frame, columns, _notes(study, frame) + sources(study, runs), GROUP)
 
 
 def _planned(comparison: Comparison, lower: list[float], than: list[float]) -> list[object]:
@@ -76,3 +76,10 @@ def _seeds(effect: float) -> Cell:
         return f"{row[name]:,} (up to {row[f'{name}_upper_sd']:,})"
 
     return cell
+
+
+def _notes(study: Study, frame: pd.DataFrame) -> list[str]:
+    still = (frame[["sd_lower", "sd_than"]] == 0).any(axis=None)
+    lone = [runs[0].path for group in study.groups().values() for runs in group.values() if len(runs) == 1]
+    names = ("power", "upper", still and "no_spread", lone and "lone")
+    return said("power", *names, runs=", ".join(lone)) + said("claims", frame.empty and "none")

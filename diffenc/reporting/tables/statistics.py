@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 
 from diffenc.io.errors import UserError, make
-from diffenc.reporting.tables import notes
 from diffenc.reporting.tables.common import (
     CLAIM,
     GROUP,
@@ -18,9 +17,10 @@ from diffenc.reporting.tables.common import (
     sources,
 )
 from diffenc.reporting.tables.formatting import Column, Row, Sheet, number, p_value
+from diffenc.reporting.tables.notes import said
 from diffenc.results.runs import check_runs
 from diffenc.results.tests import add_holm
-from diffenc.statistics.resampling import bootstrap_ci, permutation_p
+from diffenc.statistics.resampling import RELABELLINGS, bootstrap_ci, permutation_p
 from diffenc.statistics.welch import welch
 from diffenc.study.stages import TESTS
 from diffenc.study.study import Comparison, Study
@@ -62,7 +62,7 @@ def statistics(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Pa
         Column("p, Holm", p_cell("p_holm")),
         Column("p, permutation", _permutation),
     ]
-    return Sheet(frame, columns, notes.of_statistics(frame, whole) + sources(study, runs), GROUP)
+    return Sheet(frame, columns, _notes(frame, whole) + sources(study, runs), GROUP)
 
 
 def _tested(comparison: Comparison, lower: list[float], than: list[float]) -> list[object]:
@@ -87,3 +87,17 @@ def _bracket(low: float, high: float) -> str:
 def _permutation(row: Row) -> str:
     p = row["p_permutation"]
     return f"{'n/a' if pd.isna(p) else p_value(p)} (least {p_value(row['p_permutation_smallest'])})"
+
+
+def _notes(frame: pd.DataFrame, whole: bool) -> list[str]:
+    """`whole`: Holm's family is the whole study's, not only this table's."""
+    count = 0 if frame.empty else frame["holm_tests"].iloc[0]
+    return said(
+        "statistics",
+        *("totals", "p", "permutation", "bootstrap"),
+        frame["p_permutation"].isna().any() and "too_many",
+        (frame["ci95_low"] == frame["ci95_high"]).any() and "exact",
+        tests=f"{count} test{'' if count == 1 else 's'}",
+        where="the whole study" if whole else "this table",
+        most=RELABELLINGS,
+    ) + said("claims", frame.empty and "none")
