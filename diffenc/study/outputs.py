@@ -123,4 +123,4 @@ FIGURE_CAPTIONS = {name: figure.caption for name, figure in (OF_A_RUN | OF_A_GRO
 # what a study may name
 FIGURES = tuple(name for name, one in FIGURES_BY_NAME.items() if not (isinstance(one, RunFigure) and one.with_))
 USUAL_TABLES = tuple(name for name, table in TABLES_BY_NAME.items() if table.usual)
-TABLE_FILES = ("md", "html", "csv", "tex")
+TABLE_FILES = ("md", "html", "csv", "json", "tex")

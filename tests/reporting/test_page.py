@@ -71,7 +71,7 @@ def made(tmp_path_factory):
     made = Made(tmp_path_factory.mktemp("page")).results().shown()
     # what another study, or this one before, left: it must not be shown
     for stale in ("tables/digits/stale", "tables/stale"):
-        for suffix in ("html", "csv"):
+        for suffix in ("json", "csv"):
             shutil.copy(made.folder / f"tables/digits/seeds.{suffix}", made.folder / f"{stale}.{suffix}")
     shutil.copytree(made.folder / "figures/curves/digits", made.folder / "figures/curves/stale")
     made.html = made.page()
@@ -501,8 +501,9 @@ DAMAGE = {
     "runs.csv": lambda made: (made.folder / "runs.csv").unlink(),
     "tests.csv": lambda made: (made.folder / "tests.csv").unlink(),
     "tests.csv: is not of the study's comparisons": lambda made: cut(made.folder / "tests.csv", 1500),
-    "digits/seeds.html: cannot be read": lambda made: (made.folder / "tables/digits/seeds.html").unlink(),
-    "digits/seeds.html: is damaged": lambda made: cut(made.folder / "tables/digits/seeds.html", 1500),
+    "digits/seeds.json: cannot be read": lambda made: (made.folder / "tables/digits/seeds.json").unlink(),
+    "digits/seeds.json: is damaged": lambda made: cut(made.folder / "tables/digits/seeds.json", 1500),
+    "digits/seeds.json: is damaged, is no table": lambda made: uneven(made.folder / "tables/digits/seeds.json"),
     "digits/seeds.csv: cannot be read": lambda made: (made.folder / "tables/digits/seeds.csv").unlink(),
     "digits/seeds.csv: has 5 rows": lambda made: lines(made.folder / "tables/digits/seeds.csv", 6),
     "digits/seeds.csv: is not a table": lambda made: cut(made.folder / "tables/digits/seeds.csv", 0),
@@ -513,6 +514,12 @@ DAMAGE = {
     "is of no data set of small": lambda made: made.tables.append(made.folder / "tables/cifar10/seeds"),
     "figures/doodles: is no kind of figure": lambda made: doodle(made),
 }
+
+
+def uneven(path):
+    table = json.loads(path.read_text())
+    table["rows"][1].pop()
+    path.write_text(json.dumps(table))
 
 
 def lines(path, count):

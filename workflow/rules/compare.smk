@@ -81,7 +81,7 @@ rule table:
             caption="../report/caption.rst",
             labels={"data set": "{dataset}", "table": "{table}"},
         ),
-        multiext(f"{PART}/{{table}}", ".csv", ".md", ".tex"),
+        multiext(f"{PART}/{{table}}", ".csv", ".json", ".md", ".tex"),
     log:
         f"{PART}/{{table}}.log",
     wildcard_constraints:
@@ -129,7 +129,7 @@ use rule table as table_of_all with:
             caption="../report/caption.rst",
             labels={"data set": "all", "table": "{table}"},
         ),
-        multiext(f"{RESULTS}/tables/{{table}}", ".csv", ".md", ".tex"),
+        multiext(f"{RESULTS}/tables/{{table}}", ".csv", ".json", ".md", ".tex"),
     log:
         f"{RESULTS}/tables/{{table}}.log",
     wildcard_constraints:

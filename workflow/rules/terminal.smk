@@ -1,10 +1,10 @@
 # What a person sees of a run: a line for each job that ended, bars of those that run, warnings and errors whole
-# (diffenc/reporting/display.py). Snakemake's own account goes to .snakemake/log as ever, and to the terminal if one of its
+# (diffenc/cli/display.py). Snakemake's own account goes to .snakemake/log as ever, and to the terminal if one of its
 # options asks for that: --dry-run, --printshellcmds, --verbose, --quiet, --logger.
 import logging
 from pathlib import Path
 
-from diffenc.reporting.display import Display
+from diffenc.cli.display import Display
 from snakemake_interface_logger_plugins.common import LogEvent
 
 # what Snakemake says beside its events, and nobody needs to know

@@ -1,17 +1,18 @@
-"""Reading a table back from what `formatting.write` made: its cells, what they sort by, its notes, its csv."""
+"""A table for the page, from its json and csv: its cells, what they sort by, its notes."""
 
 import base64
 import math
 import re
-from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from pydantic import ValidationError
 
 from diffenc.io.errors import UserError, make
-from diffenc.reporting.tables.formatting import MINUS
+from diffenc.io.schema import explain
+from diffenc.reporting.tables.formatting import MINUS, Shown
 
 # "< 0.001", "2.620 ± 0.004", "1,281,167", "-0.0213 [-0.03, -0.01]", "3.1e-5", "∞"; 8-2 or 3D are names
 _NUMBER = re.compile(r"(?P<bound>[<>] ?)?(?P<value>[-+]?(?:∞|\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?))(?![\w-])")
@@ -60,24 +61,31 @@ def read_table(stem: Path, file: str) -> Table:
     """The table that `formatting.write` wrote at `stem`; its csv is offered under the name `file`.
 
     Raises:
-        UserError: stem.html or stem.csv is missing, damaged, or they are not of one table.
+        UserError: stem.json or stem.csv is missing, damaged, or they are not of one table.
     """
-    page, csv = stem.with_name(f"{stem.name}.html"), stem.with_name(f"{stem.name}.csv")
-    found = _Reader()
-    found.feed(read_bytes(page).decode(errors="replace"))
-    found.close()
-    if not found.heads or not found.rows or any(len(row) != len(found.heads) for row in found.rows):
-        raise UserError(f"{page}: is damaged, not a table of even rows; {make(page)}")
+    source, csv = (stem.with_name(f"{stem.name}.{kind}") for kind in ("json", "csv"))
     content = read_bytes(csv)
+    try:
+        shown = Shown.model_validate_json(read_bytes(source))
+    except ValidationError as error:
+        raise UserError(f"{source}: is damaged, {explain(error)}; {make(source)}")
     try:
         lines = len(pd.read_csv(BytesIO(content)))
     except ValueError as error:  # the parser's own errors derive from it
         raise UserError(f"{csv}: is not a table ({' '.join(str(error).split())}); {make(csv)}")
-    if lines != len(found.rows):
-        raise UserError(f"{csv}: has {lines} rows, {page.name} has {len(found.rows)}; {make(csv)}")
-    caption, *notes = found.paragraphs or [stem.name]
+    if lines != len(shown.rows):
+        raise UserError(f"{csv}: has {lines} rows, {source.name} has {len(shown.rows)}; {make(csv)}")
     anchor = re.sub(r"\W+", "-", file.removesuffix(".csv"))
-    return Table(stem.name, file, anchor, caption, found.heads, _cells(found.rows), notes, csv_uri(content))
+    heads = [Head(*head) for head in zip(shown.headers, shown.aligns, strict=True)]
+    return Table(stem.name, file, anchor, shown.caption, heads, _cells(shown), shown.notes, csv_uri(content))
+
+
+def _cells(shown: Shown) -> list[list[Cell]]:
+    places = [ranks(list(column)) for column in zip(*shown.rows, strict=True)]
+    return [
+        [Cell(text, (i, shown.headers[j]) in shown.bold, j < said, places[j][i]) for j, text in enumerate(row)]
+        for i, (row, said) in enumerate(zip(shown.rows, shown.said_above(), strict=True))
+    ]
 
 
 def read_bytes(path: Path) -> bytes:
@@ -125,47 +133,3 @@ def _natural(text: str) -> tuple | None:
     return (
         tuple((int(part), "") if part.isdecimal() else (math.inf, part) for part in parts) if text.strip() else None
     )
-
-
-def _cells(rows: list[list[tuple[str, bool]]]) -> list[list[Cell]]:
-    """The cells with the names put back that `typeset` leaves out where the row above has them."""
-    whole: list[list[tuple[str, bool, bool]]] = []
-    for row in rows:
-        leading = next((j for j, (text, _) in enumerate(row) if text), 0) if whole else 0
-        again = [(text, bold, True) for text, bold, _ in whole[-1][:leading]] if leading else []
-        whole.append(again + [(text, bold, False) for text, bold in row[leading:]])
-    columns = [ranks([text for text, _, _ in column]) for column in zip(*whole, strict=True)]
-    return [[Cell(*cell, columns[j][i]) for j, cell in enumerate(row)] for i, row in enumerate(whole)]
-
-
-class _Reader(HTMLParser):
-    """What a page of `typeset` says: header, rows of (text, whether bold), and the paragraphs around the table."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.heads: list[Head] = []
-        self.rows: list[list[tuple[str, bool]]] = []
-        self.paragraphs: list[str] = []
-        self._text = ""
-        self._bold = False
-        self._align = "right"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in ("td", "th", "p"):
-            self._text, self._bold, self._align = "", False, dict(attrs).get("class") or "right"
-        elif tag == "b":
-            self._bold = True
-        elif tag == "tr" and self.heads:
-            self.rows.append([])
-
-    def handle_data(self, data: str) -> None:
-        self._text += data
-
-    def handle_endtag(self, tag: str) -> None:
-        text = " ".join(self._text.split())
-        if tag == "th":
-            self.heads.append(Head(text, self._align))
-        elif tag == "td" and self.rows:
-            self.rows[-1].append((text, self._bold))
-        elif tag == "p":
-            self.paragraphs.append(text)

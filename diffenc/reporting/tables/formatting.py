@@ -2,14 +2,17 @@
 
 import html
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
+from pydantic import Field, model_validator
 from tabulate import tabulate
 
 from diffenc.io.files import write_csv, write_file
+from diffenc.io.schema import Strict
 
 Row = dict[str, Any]
 Cell = Callable[[Row], str]
@@ -37,17 +40,60 @@ class Sheet(NamedTuple):
     bold: frozenset[tuple[int, str]] = frozenset()
 
 
-def write(sheet: Sheet, stem: Path, caption: str) -> None:
-    """Write stem.csv (all digits), stem.md (GitHub's Markdown), stem.html and stem.tex (needs booktabs and graphicx).
+class Shown(Strict):
+    """A table as it is read: what each file of it has but the csv. As stem.json it is the page's source."""
 
-    Within LaTeX the label is tab:NAME, NAME that of the stem.
+    caption: str
+    headers: list[str] = Field(min_length=1)
+    aligns: list[Literal["left", "right"]]
+    rows: list[list[str]]
+    bold: list[tuple[int, str]]
+    group: int
+    notes: list[str]
+
+    @model_validator(mode="after")
+    def _even(self) -> "Shown":
+        if any(len(row) != len(self.headers) for row in [self.aligns, *self.rows]):
+            raise ValueError("is no table of even rows")
+        return self
+
+    def marked(self, mark: str, escape: Callable[[str], str]) -> list[list[str]]:
+        """The rows, escaped, with the cells of `bold` in `mark`, and without the names that the row above says."""
+        bold = {(i, self.headers.index(header)) for i, header in self.bold}
+        return [
+            [
+                "" if j < said else mark.format(escape(cell)) if (i, j) in bold else escape(cell)
+                for j, cell in enumerate(row)
+            ]
+            for i, (row, said) in enumerate(zip(self.rows, self.said_above(), strict=True))
+        ]
+
+    def said_above(self) -> list[int]:
+        """How many of each row's first cells, its group's names and its own, the row above says already."""
+        names = [row[: self.group + 1] for row in self.rows]
+        same = [[a == b for a, b in zip(*both, strict=True)] for both in pairwise(names)]
+        return [0, *(row.index(False) if False in row else len(row) for row in same)][: len(names)]
+
+
+def write(sheet: Sheet, stem: Path, caption: str) -> None:
+    """Write stem.csv (all digits) and, for reading, stem.json (`Shown`), .md (GitHub's Markdown), .html and .tex.
+
+    LaTeX needs booktabs and graphicx; its label is tab:NAME, NAME that of the stem.
     """
-    stem = Path(stem)
-    rows = [[column.cell(row) for column in sheet.columns] for row in sheet.frame.to_dict("records")]
+    shown = Shown(
+        caption=caption,
+        headers=[column.header for column in sheet.columns],
+        aligns=[column.align for column in sheet.columns],
+        rows=[[column.cell(row) for column in sheet.columns] for row in sheet.frame.to_dict("records")],
+        bold=sorted(sheet.bold),
+        group=sheet.group,
+        notes=sheet.notes,
+    )
     texts = {
-        "html": _html(sheet, rows, caption),
-        "md": _markdown(sheet, rows, caption),
-        "tex": _latex(sheet, rows, caption, stem.name),
+        "json": shown.model_dump_json(indent=1) + "\n",
+        "html": _html(shown),
+        "md": _markdown(shown),
+        "tex": _latex(shown, stem.name),
     }
     write_csv(sheet.frame, stem.with_name(f"{stem.name}.csv"))
     for suffix, text in texts.items():
@@ -82,15 +128,14 @@ def interval(row: Row, middle: str, low: str, high: str, decimals: int = 4) -> s
     return f"{values[0]} [{values[1]}, {values[2]}]"
 
 
-def _markdown(sheet: Sheet, rows: list[list[str]], caption: str) -> str:
-    table = tabulate(
-        [[cell.replace("|", r"\|") for cell in row] for row in _once(sheet, _marked(sheet, rows, "**{}**"))],
-        [column.header for column in sheet.columns],
-        tablefmt="pipe",
-        colalign=[column.align for column in sheet.columns],
-        disable_numparse=True,
-    )
-    return "\n\n".join([caption, table, *sheet.notes]) + "\n"
+def _tabulated(shown: Shown, form: str, mark: str, escape: Callable[[str], str]) -> str:
+    headers, aligns = map(escape, shown.headers), shown.aligns
+    return tabulate(shown.marked(mark, escape), headers, form, colalign=aligns, disable_numparse=True)
+
+
+def _markdown(shown: Shown) -> str:
+    table = _tabulated(shown, "pipe", "**{}**", lambda cell: cell.replace("|", r"\|"))
+    return "\n\n".join([shown.caption, table, *shown.notes]) + "\n"
 
 
 _PAGE = """<!doctype html>
@@ -99,79 +144,75 @@ _PAGE = """<!doctype html>
 body {{ font: 15px/1.45 system-ui, sans-serif; margin: 1.5em; color: #222 }}
 table {{ border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; white-space: nowrap }}
 th {{ border-bottom: 1px solid; font-weight: 600 }}
-th, td {{ padding: .3em .8em; text-align: right }} .left {{ text-align: left }}
+th, td {{ padding: .3em .8em; text-align: left }}
 .table {{ overflow-x: auto }} p {{ max-width: 60em }}
 </style>
 <p><b>{title}</b></p>
-<div class="table"><table>
-{rows}
-</table></div>
+<div class="table">
+{table}
+</div>
 {notes}
 """
 
 
-def _html(sheet: Sheet, rows: list[list[str]], caption: str) -> str:
-    aligns = [column.align for column in sheet.columns]
-    escaped = [[html.escape(cell) for cell in row] for row in rows]
-    body = [_html_row("td", aligns, row) for row in _once(sheet, _marked(sheet, escaped, "<b>{}</b>"))]
-    head = _html_row("th", aligns, [html.escape(column.header) for column in sheet.columns])
-    notes = "\n".join(f"<p>{html.escape(note)}</p>" for note in sheet.notes)
-    return _PAGE.format(title=html.escape(caption), rows="\n".join([head, *body]), notes=notes)
+# made smaller where the page is too narrow, and only there
+_LATEX_TABLE = r"""\begin{table}
+\centering
+\caption{%(caption)s}
+\label{tab:%(name)s}
+\vspace{4pt}
+\footnotesize
+\setlength{\tabcolsep}{3pt}
+\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%%
+\begin{tabular}{@{}%(columns)s@{}}
+\toprule
+%(headers)s \\
+%(rows)s
+\bottomrule
+\end{tabular}}
+
+\smallskip
+\parbox{\linewidth}{\raggedright %(notes)s}
+\end{table}
+"""
 
 
-def _html_row(tag: str, aligns: list[str], cells: list[str]) -> str:
-    return "<tr>" + "".join(f'<{tag} class="{a}">{c}</{tag}>' for a, c in zip(aligns, cells, strict=True)) + "</tr>"
+def _html(shown: Shown) -> str:
+    table = _tabulated(shown, "unsafehtml", "<b>{}</b>", html.escape)
+    notes = "\n".join(f"<p>{html.escape(note)}</p>" for note in shown.notes)
+    return _PAGE.format(title=html.escape(shown.caption), table=table, notes=notes)
 
 
-def _latex(sheet: Sheet, rows: list[list[str]], caption: str, name: str) -> str:
-    inner = sheet.columns[sheet.group :]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{escape(caption)}}}",
-            rf"\label{{tab:{name}}}",
-            r"\vspace{4pt}",
-            r"\footnotesize",
-            r"\setlength{\tabcolsep}{3pt}",
-            # made smaller where the page is too narrow, and only there
-            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            rf"\begin{{tabular}}{{@{{}}{''.join(column.align[0] for column in inner)}@{{}}}}",
-            r"\toprule",
-            " & ".join(escape(column.header) for column in inner) + r" \\",
-            *_latex_rows(sheet, rows),
-            r"\bottomrule",
-            r"\end{tabular}}",
-            "",
-            r"\smallskip",
-            rf"\parbox{{\linewidth}}{{\raggedright {' '.join(escape(note) for note in sheet.notes)}}}",
-            r"\end{table}",
-            "",
-        ]
-    )
+def _latex(shown: Shown, name: str) -> str:
+    return _LATEX_TABLE % {
+        "caption": escape(shown.caption),
+        "name": name,
+        "columns": "".join(align[0] for align in shown.aligns[shown.group :]),
+        "headers": " & ".join(map(escape, shown.headers[shown.group :])),
+        "rows": "\n".join(_latex_rows(shown)),
+        "notes": " ".join(map(escape, shown.notes)),
+    }
 
 
-def _latex_rows(sheet: Sheet, rows: list[list[str]]) -> list[str]:
+def _latex_rows(shown: Shown) -> Iterator[str]:
     """The table's body; where a group begins, its names over the whole width."""
-    escaped = [[_stack(escape(cell)) for cell in row] for row in rows]
-    first, width = sheet.group, len(sheet.columns) - sheet.group
-    several = len({tuple(full[: first + 1]) for full in escaped}) < len(escaped)
-    lines, group = [], None
-    for row, full in zip(_once(sheet, _marked(sheet, escaped, r"\textbf{{{}}}")), escaped, strict=True):
-        if full[:first] != group:
-            group = full[:first]
-            lines.append(r"\midrule")
-            if group:
-                title = ", ".join(_group_name(*part) for part in zip(sheet.columns, group, strict=False))
-                lines += [rf"\multicolumn{{{width}}}{{l}}{{{title}}} \\", r"\addlinespace[2pt]"]
+    first, width = shown.group, len(shown.headers) - shown.group
+    several = any(above > first for above in shown.said_above())
+    rows = shown.marked(r"\textbf{{{}}}", lambda cell: _stack(escape(cell)))
+    for i, (row, names) in enumerate(zip(rows, shown.rows, strict=True)):
+        if i == 0 or names[:first] != shown.rows[i - 1][:first]:
+            yield r"\midrule"
+            if first:
+                title = ", ".join(map(_group_name, shown.headers[:first], map(escape, names)))
+                yield rf"\multicolumn{{{width}}}{{l}}{{{title}}} \\"
+                yield r"\addlinespace[2pt]"
         elif row[first] and several:
-            lines.append(r"\addlinespace")
-        lines.append(" & ".join(row[first:]) + r" \\")
-    return lines
+            yield r"\addlinespace"
+        yield " & ".join(row[first:]) + r" \\"
 
 
-def _group_name(column: Column, cell: str) -> str:
-    return f"{cell} schedule" if column.header == "schedule" else cell
+def _group_name(header: str, cell: str) -> str:
+    return f"{cell} schedule" if header == "schedule" else cell
 
 
 def _stack(cell: str) -> str:
@@ -181,26 +222,6 @@ def _stack(cell: str) -> str:
         return cell
     stacked = r" \\ ".join(entries)
     return rf"\begin{{tabular}}[t]{{@{{}}l@{{}}}}{stacked}\end{{tabular}}"
-
-
-def _marked(sheet: Sheet, rows: list[list[str]], mark: str) -> list[list[str]]:
-    """The rows with the cells of `sheet.bold` marked."""
-    headers = [column.header for column in sheet.columns]
-    return [
-        [mark.format(cell) if (i, header) in sheet.bold else cell for header, cell in zip(headers, row, strict=True)]
-        for i, row in enumerate(rows)
-    ]
-
-
-def _once(sheet: Sheet, rows: list[list[str]]) -> list[list[str]]:
-    """The rows without the names (data set, schedule, model or claim) that the row above already says."""
-    shown = [list(row) for row in rows]
-    for before, row, cells in zip(rows, rows[1:], shown[1:], strict=False):
-        for j in range(sheet.group + 1):
-            if row[: j + 1] != before[: j + 1]:
-                break
-            cells[j] = ""
-    return shown
 
 
 _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {c: f"${c}$" for c in "<>"}

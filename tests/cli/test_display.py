@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from diffenc.reporting import display
-from diffenc.reporting.display import Display, for_people
+from diffenc.cli import display
+from diffenc.cli.display import Display, for_people
 from diffenc.results.progress import PROGRESS
 
 
