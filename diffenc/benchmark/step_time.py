@@ -17,13 +17,13 @@ from torch.profiler import ProfilerActivity, profile
 from diffenc.benchmark import peak
 from diffenc.benchmark.peak import Peak
 from diffenc.benchmark.ways import WAYS
-from diffenc.data.catalog import DATASETS, Dataset
+from diffenc.data.catalog import DATASETS, DatasetSpec
 from diffenc.networks.group_norm import GroupNorm
 from diffenc.networks.layers import Conv2d, ConvTranspose2d, Linear
 from diffenc.runtime import device as precision
 from diffenc.runtime.processes import Processes
 from diffenc.study.settings import Training
-from diffenc.training.batches import Feed
+from diffenc.training.batches import Batches
 from diffenc.training.step import Step
 from diffenc.zoo.build import assemble, build, parameters
 from diffenc.zoo.configs import ModelConfig, model_config
@@ -56,17 +56,17 @@ class Bench:
     """Measures steps of several models, with the peak before and after each."""
 
     def __init__(self, dataset: str, batch: int, device: torch.device, steps: int) -> None:
-        self.facts: Dataset = DATASETS[dataset]
+        self.spec: DatasetSpec = DATASETS[dataset]
         self.batch, self.device, self.steps = batch, device, steps
         self.peaks: dict[torch.dtype, Peak] = {}
-        images = torch.randint(0, self.facts.levels, (4 * batch, *self.facts.shape), dtype=torch.uint8)
-        self.feed = Feed(images.numpy(), batch, seed=0, device=device)
+        images = torch.randint(0, self.spec.levels, (4 * batch, *self.spec.shape), dtype=torch.uint8)
+        self.batches = Batches(images.numpy(), batch, seed=0, device=device)
 
     def measure(self, models: list[str], ways: list[str], kinds: bool = True) -> pd.DataFrame:
         """A row for each model in each way, and what share of the peak of the same run it reached."""
         rows, before = [], None
         for model, way in itertools.product(models, ways):
-            of_peak = precision.dtype(WAYS[way].precision), model_config(model, self.facts).width
+            of_peak = precision.dtype(WAYS[way].precision), model_config(model, self.spec).width
             if of_peak != before:
                 self._peak(*of_peak)
             rows.append(self._row(model, way, kinds))
@@ -75,14 +75,14 @@ class Bench:
         return pd.DataFrame([row | self._shares(row) | self._overhead(row, rows) for row in rows])
 
     def _row(self, model: str, name: str, kinds: bool) -> dict[str, Any]:
-        way, shape = WAYS[name], model_config(model, self.facts)
+        way, shape = WAYS[name], model_config(model, self.spec)
         _forget_peak_memory(self.device)
         training = Training(steps=1, batch=self.batch, precision=way.precision)
-        net = build(model, self.facts, "fixed", training.dropout).to(self.device)
+        net = build(model, self.spec, "fixed", training.dropout).to(self.device)
         step = Step(net, training, Processes(self.device))
         if way.tf32:
             precision.allow_tf32(products=True, convolutions=True)
-        batch = self.feed(0)
+        batch = self.batches(0)
         with torch.compiler.set_stance("force_eager") if way.eager else nullcontext():
             (first,) = peak.seconds(lambda: step(batch, 0), self.device, times=1, uncounted=0)
             taken = sorted(peak.seconds(lambda: step(batch, 1), self.device, self.steps, uncounted=1))
@@ -93,12 +93,12 @@ class Bench:
             **{"model": model, "way": name, "batch": self.batch, "parameters": parameters(net)},
             **{"ms": 1000 * taken[0], "median_ms": 1000 * taken[len(taken) // 2], "first_s": first},
             **{"images_per_s": self.batch / taken[0], "peak_gib": memory},
-            "tflops": self.batch * flops(shape, self.facts).training / taken[0] / 1e12,
-            "gbytes": bytes_moved(shape, self.facts, self.batch, dtype) / 1e9,
+            "tflops": self.batch * flops(shape, self.spec).training / taken[0] / 1e12,
+            "gbytes": bytes_moved(shape, self.spec, self.batch, dtype) / 1e9,
         } | {f"time: {kind}": share for kind, share in found.items()}
 
     def _peak(self, dtype: torch.dtype, width: int) -> None:
-        found = peak.measure(self.device, dtype, self.batch, width, self.facts.side)
+        found = peak.measure(self.device, dtype, self.batch, width, self.spec.side)
         self.peaks[dtype] = found.highest(self.peaks.get(dtype, found))
 
     def _shares(self, row: dict[str, Any]) -> dict[str, float]:
@@ -114,7 +114,7 @@ class Bench:
     def _kinds(self, step: Step) -> dict[str, float]:
         """The share of a step's time by kind of kernel."""
         cuda = self.device.type == "cuda"
-        batch, activities = self.feed(0), [ProfilerActivity.CUDA if cuda else ProfilerActivity.CPU]
+        batch, activities = self.batches(0), [ProfilerActivity.CUDA if cuda else ProfilerActivity.CPU]
         with profile(activities=activities) as found:
             step(batch, 1)
             if cuda:
@@ -128,7 +128,7 @@ class Bench:
 
     def _overhead(self, row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, float]:
         """How many times as long as the plain model's a step takes, in the same way; 1 for a plain one."""
-        shapes = {other["model"]: model_config(other["model"], self.facts) for other in rows}
+        shapes = {other["model"]: model_config(other["model"], self.spec) for other in rows}
         mine = shapes[row["model"]]
         for other in rows:
             shape = shapes[other["model"]]
@@ -145,15 +145,15 @@ def _lineage(event: FunctionEvent | None) -> Iterator[str]:
         event = event.cpu_parent
 
 
-def bytes_moved(config: ModelConfig, facts: Dataset, batch: int, dtype: torch.dtype) -> int:
+def bytes_moved(config: ModelConfig, spec: DatasetSpec, batch: int, dtype: torch.dtype) -> int:
     """The least that a step must read and write if every layer reads its input and writes its output once.
 
     A backward pass does so twice, once for each derivative. Norms are layers together with their swish; weights and
     what AdamW and the average keep of them are float32.
     """
     with torch.device("meta"):
-        model = assemble(config, facts.channels, facts.levels, facts.side)
-        images = torch.zeros(batch, *facts.shape, dtype=torch.uint8)
+        model = assemble(config, spec.channels, spec.levels, spec.side)
+        images = torch.zeros(batch, *spec.shape, dtype=torch.uint8)
         noise = torch.zeros(images.shape)
         elements = 0
 

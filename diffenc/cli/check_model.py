@@ -86,13 +86,13 @@ def checks(study: Study, model: str) -> Iterator[Found]:
 
     from diffenc.zoo.build import create
 
-    facts = DATASETS[_DATASET]
+    spec = DATASETS[_DATASET]
     torch.manual_seed(0)
-    net = create(adapted(study.base_shape(model), facts), facts, "fixed").double()
+    net = create(adapted(study.base_shape(model), spec), spec, "fixed").double()
     with torch.no_grad():
         for parameter in net.parameters():  # a new network's zeros would hide everything
             parameter.add_(0.05 * torch.randn_like(parameter))
-    pixels = torch.randint(0, facts.levels, (IMAGES, *facts.shape), dtype=torch.uint8)
+    pixels = torch.randint(0, spec.levels, (IMAGES, *spec.shape), dtype=torch.uint8)
     x = net.scale(pixels)
     yield from of_encoder(net.encoder, x)
     yield of_many_steps(net, x)
@@ -216,14 +216,14 @@ def of_training(study: Study, model: str) -> Iterator[Found]:
 
         _in_silence(trainer("undisturbed").run)
         stopped = trainer("stopped")
-        told = stopped.journal.step
+        told = stopped.logger.step
 
         def step(state: object) -> None:
             told(state)
             if state.step == 3:
                 signal.raise_signal(signal.SIGTERM)
 
-        stopped.journal.step = step
+        stopped.logger.step = step
         try:
             _in_silence(stopped.run)
         except Stopped:

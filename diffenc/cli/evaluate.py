@@ -55,7 +55,7 @@ def evaluate(options: Namespace, processes: "Processes") -> None:
     count, batch = settings.images or len(images), options.batch
     if count > len(images):
         raise UserError(f"--images: {count} asked for, {options.data} has {len(images)}; ask for fewer")
-    if settings.protocol == "authors" and count < (batch := data.facts(options.data).batch):
+    if settings.protocol == "authors" and count < (batch := data.spec(options.data).batch):
         raise UserError(
             f"--protocol authors: drops the last partial batch of {batch}, and leaves none of {count} images;"
             " take more, or --protocol full"
@@ -151,18 +151,18 @@ def fid(options: Namespace) -> None:
     from diffenc.io.arrays import read_arrays
 
     checked(FidOfRun, counts=options.counts, references=options.references, images=options.images)
-    facts, parts = data.facts(options.data), []
+    spec, parts = data.spec(options.data), []
     for file in options.samples:
         part = read_arrays(file, {"samples": "NCHW", "levels": ""})
-        if (part["samples"].shape[1:], part["levels"]) != (facts.shape, facts.levels):
+        if (part["samples"].shape[1:], part["levels"]) != (spec.shape, spec.levels):
             raise UserError(
-                f"{file}: are no samples of a model of {facts.title}; name the --data that it was trained on"
+                f"{file}: are no samples of a model of {spec.title}; name the --data that it was trained on"
             )
         parts.append(part["samples"])
     references = {split: data.load(options.data, split)[: options.images] for split in options.references}
     make_ready(options.out.parent)
     extractor = load_extractor(options.weights, device(options))
-    found = fid(np.concatenate(parts), references, options.counts, extractor, facts.levels, options.data)
+    found = fid(np.concatenate(parts), references, options.counts, extractor, spec.levels, options.data)
     write_file(options.out, json.dumps(found, indent=1) + "\n")
 
 
@@ -197,7 +197,7 @@ def _load_official(options: Namespace, dataset: str) -> tuple["Diffusion", dict[
         raise UserError(f"--official {options.official}: needs --config with the JSON configuration of that model")
     model = flax_checkpoint.load_checkpoint(options.official, options.config, options.weights)
     model = model.to(memory_format=torch.channels_last)  # as trained ones are, for speed
-    flax_checkpoint.check_images(options.official, model, data.facts(options.data))
+    flax_checkpoint.check_images(options.official, model, data.spec(options.data))
     identity = {
         "study": "official",
         "dataset": dataset,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Dataset:
+class DatasetSpec:
     """What a data set must look like once prepared.
 
     `batch` is the paper's, and its evaluation's; `wide` says whether its large models are twice as wide there.
@@ -32,11 +32,11 @@ class Dataset:
 
 
 DATASETS = {
-    "digits": Dataset("Digits", 1, 8, 17, 1497, 300, 128, "scikit-learn's copy of the UCI test set"),
-    "mnist": Dataset("MNIST", 1, 28, 256, 60_000, 10_000, 128, "original IDX files"),
-    "fashion_mnist": Dataset("Fashion-MNIST", 1, 28, 256, 60_000, 10_000, 128, "original IDX files"),
-    "cifar10": Dataset("CIFAR-10", 3, 32, 256, 50_000, 10_000, 128, "python version, 2009"),
-    "imagenet32": Dataset(
+    "digits": DatasetSpec("Digits", 1, 8, 17, 1497, 300, 128, "scikit-learn's copy of the UCI test set"),
+    "mnist": DatasetSpec("MNIST", 1, 28, 256, 60_000, 10_000, 128, "original IDX files"),
+    "fashion_mnist": DatasetSpec("Fashion-MNIST", 1, 28, 256, 60_000, 10_000, 128, "original IDX files"),
+    "cifar10": DatasetSpec("CIFAR-10", 3, 32, 256, 50_000, 10_000, 128, "python version, 2009"),
+    "imagenet32": DatasetSpec(
         "ImageNet32",
         3,
         32,

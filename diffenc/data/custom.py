@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from diffenc.data.catalog import Dataset
+from diffenc.data.catalog import DatasetSpec
 from diffenc.io.errors import UserError
 from diffenc.io.schema import Strict
 
@@ -61,10 +61,10 @@ class Arrays(Strict):
     noise: str | None = None
 
 
-def facts(arrays: Arrays) -> Dataset:
+def spec(arrays: Arrays) -> DatasetSpec:
     """Shape, levels and counts, from the files. Raises UserError if a file is none of images."""
     train, test = (_shape(Path(file)) for file in (arrays.train, arrays.test))
     if train[1:] != test[1:]:
         raise UserError(f"{arrays.test}: images of shape {test[1:]}, in {arrays.train} {train[1:]}; make them alike")
     _, channels, side, _ = test
-    return Dataset(arrays.title, channels, side, arrays.levels, train[0], test[0], BATCH, RELEASE)
+    return DatasetSpec(arrays.title, channels, side, arrays.levels, train[0], test[0], BATCH, RELEASE)

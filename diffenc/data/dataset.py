@@ -8,7 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from diffenc.data import custom
-from diffenc.data.catalog import DATASETS, Dataset
+from diffenc.data.catalog import DATASETS, DatasetSpec
 from diffenc.data.prepare import MANIFEST
 from diffenc.io.errors import UserError
 from diffenc.io.files import sha256_of
@@ -50,14 +50,14 @@ def manifest(folder: Path) -> Manifest:
         raise UserError(f"{path}: is damaged, {key}: {first['msg']}; {_remedy(folder)}") from error
 
 
-def facts(folder: Path) -> Dataset:
+def spec(folder: Path) -> DatasetSpec:
     """Shape, levels and counts of a prepared data set. Raises UserError as `manifest` does."""
     content = manifest(folder)
     if content["dataset"] in DATASETS:
         return DATASETS[content["dataset"]]
     (channels, side, _), counts = content["shape"], (content["train"]["count"], content["test"]["count"])
     name, levels, release = content["dataset"], content["levels"], content["release"]
-    return Dataset(name, channels, side, levels, *counts, custom.BATCH, release)
+    return DatasetSpec(name, channels, side, levels, *counts, custom.BATCH, release)
 
 
 def load(folder: Path, split: Literal["train", "test"]) -> np.memmap:

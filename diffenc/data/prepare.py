@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from diffenc.data import custom, readers
-from diffenc.data.catalog import DATASETS, Dataset
+from diffenc.data.catalog import DATASETS, DatasetSpec
 from diffenc.data.custom import Arrays
 from diffenc.data.download import FILES, OLD_IMAGENET32, OLD_IMAGENET32_REFUSED, locate
 from diffenc.io.errors import UserError
@@ -42,7 +42,7 @@ def prepare(name: str, out: Path, files: Path) -> None:
 
 def prepare_own(name: str, arrays: Arrays, out: Path) -> None:
     """Write a data set of the user's own as `prepare` does. Raises UserError likewise."""
-    dataset = custom.facts(arrays)
+    dataset = custom.spec(arrays)
     splits = {
         split: iter([custom.read(Path(file))]) for split, file in (("train", arrays.train), ("test", arrays.test))
     }
@@ -67,7 +67,7 @@ def _explained(out: Path) -> Iterator[None]:
 
 def _save(
     name: str,
-    dataset: Dataset,
+    dataset: DatasetSpec,
     out: Path,
     splits: dict[str, readers.Batches],
     digests: dict[str, str],

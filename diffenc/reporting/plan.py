@@ -118,15 +118,15 @@ def _rows(study: Study, speed: Sustained | Measured | None) -> Iterator[dict[str
         for model, runs in models.items():
             if runs[0] not in study.training:
                 continue
-            training, shape, facts = study.training[runs[0]], study.shape(runs[0]), study.facts(dataset)
-            cost = flops(shape, facts)
+            training, shape, spec = study.training[runs[0]], study.shape(runs[0]), study.spec(dataset)
+            cost = flops(shape, spec)
             images = training.steps * training.batch
             rate = speed.of(dataset, model, cost) if speed else Speed(math.nan, UNKNOWN)
             hours = images / rate.images_per_s / 3600
             yield {
                 **{"dataset": dataset, "model": model, "schedule": schedule, "runs": len(runs)},
                 **{
-                    "parameters": parameters(shape, facts, schedule),
+                    "parameters": parameters(shape, spec, schedule),
                     "steps": training.steps,
                     "batch": training.batch,
                 },
@@ -159,7 +159,7 @@ def _table(study: Study, found: "DataFrame", speed: Sustained | Measured | None)
     what = "device-hours" if speed is None or speed.device == "cpu" else "GPU-hours"
     rows = [
         {
-            "data set": study.facts(row["dataset"]).title,
+            "data set": study.spec(row["dataset"]).title,
             **{name: row[name] for name in ("model", "schedule", "runs")},
             **{name: f"{row[name]:,}" for name in ("parameters", "steps")},
             "FLOP a run": f"{row['flop_per_run']:.2e}",
@@ -200,7 +200,7 @@ def beside(study: Study) -> dict[str, int]:
     """{what for: FLOP of all runs beside training}, of those runs that the study's tables and figures ask it of."""
     shown, found = files_shown(study), dict.fromkeys(_BESIDE, 0)
     for run in study.all_runs:
-        cost = flops(study.shape(run), study.facts(run.dataset))
+        cost = flops(study.shape(run), study.spec(run.dataset))
         for what, (file, of_run) in _BESIDE.items():
             if file == EVALUATION or run_folder(Path(), run) / file in shown:
                 found[what] += of_run(study, run, cost)
@@ -222,7 +222,7 @@ def _sampling_for_fid(study: Study, run: Run, cost: Flops) -> int:
 
 def _images(study: Study, run: Run, asked: int | None) -> int:
     """How many test images are looked at; None: all."""
-    test = study.facts(run.dataset).test
+    test = study.spec(run.dataset).test
     return min(asked or test, test)
 
 

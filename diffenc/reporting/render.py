@@ -31,7 +31,7 @@ def _of_run(kind: str, run: Run, study: Study, folder: Path, stem: Path) -> None
     if not belongs(OF_A_RUN[kind].which, study, run):
         raise UserError(f"{run.path}: {run.model} has no encoder, x_t = x; {kind} shows models that have one")
     file = run_folder(folder, run) / OF_A_RUN[kind].file
-    title = f"{run.model} on {study.facts(run.dataset).title}, {run.schedule} schedule, seed {run.seed}"
+    title = f"{run.model} on {study.spec(run.dataset).title}, {run.schedule} schedule, seed {run.seed}"
     figure_of_file(kind, file, stem, title)
 
 
@@ -58,7 +58,7 @@ def _of_group(kind: str, of: str, study: Study, folder: Path, stem: Path) -> Non
     files = group_files(kind, study, dataset, schedule, folder)
     if not files:
         raise UserError(f"{of}: has no model with {OF_A_GROUP[kind].file}; {kind} shows models that have one")
-    title = f"{study.facts(dataset).title}, {schedule} schedule"
+    title = f"{study.spec(dataset).title}, {schedule} schedule"
     order = study.model_names  # a model has one colour in all figures
     _make("figures", kind, OF_A_GROUP[kind].made_by, files=files, stem=stem, title=title, order=order)
 
@@ -66,7 +66,7 @@ def _of_group(kind: str, of: str, study: Study, folder: Path, stem: Path) -> Non
 def table(
     kind: str, study: Study, runs: "DataFrame", tests: "DataFrame", folder: Path, published: Path, stem: Path
 ) -> None:
-    """Write the table `kind`, or a selection of that name, as stem.csv, .md, .html and .tex.
+    """Write the table `kind`, or a selection of that name, as stem.csv, .json, .md, .html and .tex.
 
     Raises:
         UserError: a run or a file that the table reads is missing or damaged.
@@ -80,5 +80,5 @@ def table(
     else:
         made = _make("tables", kind, None, **given)
     # losses are a frame whose columns are known, any other table comes with its columns
-    sheet = made if isinstance(made, formatting.Sheet) else loss_columns.sheet(made)
-    formatting.write(sheet, stem, f"{study.title}. {caption(kind, study)}.")
+    whole = made if isinstance(made, formatting.Table) else loss_columns.table(made)
+    formatting.write(whole, stem, f"{study.title}. {caption(kind, study)}.")

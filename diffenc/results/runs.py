@@ -57,10 +57,10 @@ def collect(study: Study, folder: Path) -> "DataFrame":
 def _expected(study: Study, run: Run) -> dict[str, object]:
     """What an evaluation of `run` must say of itself."""
     settings = study.evaluation_of(run.dataset)
-    facts = study.facts(run.dataset)
-    count = settings.images or facts.test
+    spec = study.spec(run.dataset)
+    count = settings.images or spec.test
     if settings.protocol == "authors":
-        count -= count % facts.batch
+        count -= count % spec.batch
     training = study.training.get(run)
     protocol = {"steps": training.steps, "training": training.results()} if training else {"training": {}}
     return {

@@ -116,14 +116,14 @@ def _check_datasets(study: "Study") -> None:
             known = ", ".join([*DATASETS, *study.own_data])
             raise ValueError(f"runs[{i}]: unknown data set {group.dataset!r}; known: {known}")
         try:
-            facts = study.facts(group.dataset)
+            spec = study.spec(group.dataset)
         except UserError as error:
             raise ValueError(f"own_data.{group.dataset}: {error}")
         if group.weights and group.models[0] in MODELS:
-            named, found = model_config(group.models[0], facts), read_config(group.weights.config)[0]
+            named, found = model_config(group.models[0], spec), read_config(group.weights.config)[0]
             if named != found:
                 raise ValueError(
-                    f"runs[{i}]: {group.weights.config} is not a {group.models[0]} on {facts.title}; give the model"
+                    f"runs[{i}]: {group.weights.config} is not a {group.models[0]} on {spec.title}; give the model"
                     " its own name, or its own config"
                 )
 
@@ -160,13 +160,13 @@ def _check_evaluation(study: "Study") -> None:
     if study.evaluation.protocol == "given":
         raise ValueError("evaluation.protocol: given noise comes with a data set, as own_data.NAME.noise; write full")
     for name in study.datasets:
-        facts = study.facts(name)
-        count = study.evaluation_of(name).images or facts.test
-        if count > facts.test:
-            raise ValueError(f"evaluation.images: {count} asked for, {name} has {facts.test}; ask for fewer")
-        if study.evaluation.protocol == "authors" and count < facts.batch:
+        spec = study.spec(name)
+        count = study.evaluation_of(name).images or spec.test
+        if count > spec.test:
+            raise ValueError(f"evaluation.images: {count} asked for, {name} has {spec.test}; ask for fewer")
+        if study.evaluation.protocol == "authors" and count < spec.batch:
             raise ValueError(
-                f"evaluation.images: protocol authors drops the last partial batch of {facts.batch}, and leaves"
+                f"evaluation.images: protocol authors drops the last partial batch of {spec.batch}, and leaves"
                 f" none of {count}; take more, or protocol full"
             )
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, create_model, model_validator
 
 from diffenc.data import custom
-from diffenc.data.catalog import DATASETS, Dataset
+from diffenc.data.catalog import DATASETS, DatasetSpec
 from diffenc.data.custom import Arrays
 from diffenc.io.errors import UserError
 from diffenc.io.schema import Name, Positive, Seed, Strict
@@ -150,9 +150,9 @@ class Study(_Measured):
         """The schedules of its runs."""
         return list(dict.fromkeys(run.schedule for run in self.all_runs))
 
-    def facts(self, dataset: str) -> Dataset:
+    def spec(self, dataset: str) -> DatasetSpec:
         """Shape, levels and counts of a data set, the catalogue's or one's own."""
-        return custom.facts(self.own_data[dataset]) if dataset in self.own_data else DATASETS[dataset]
+        return custom.spec(self.own_data[dataset]) if dataset in self.own_data else DATASETS[dataset]
 
     def evaluation_of(self, dataset: str) -> Evaluation:
         """How runs on a data set are measured: where noise is given, in one pass over all images."""
@@ -173,7 +173,7 @@ class Study(_Measured):
         group = self.members[run]
         if group.weights:
             return read_config(group.weights.config)[0]
-        return adapted(self.base_shape(run.model), self.facts(run.dataset))
+        return adapted(self.base_shape(run.model), self.spec(run.dataset))
 
     def base_shape(self, model: str) -> ModelConfig:
         """The shape of a model, the zoo's or the study's own, before it is adapted to a data set."""

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from torch import Tensor
 
-from diffenc.data.catalog import Dataset
+from diffenc.data.catalog import DatasetSpec
 from diffenc.io.errors import UserError
 from diffenc.io.files import write_file
 from diffenc.io.schema import first_difference
@@ -26,7 +26,7 @@ KEPT = ".trained"
 
 
 def configuration(
-    run: Run, study: str, shape: ModelConfig, manifest: dict[str, Any], facts: Dataset
+    run: Run, study: str, shape: ModelConfig, manifest: dict[str, Any], spec: DatasetSpec
 ) -> dict[str, Any]:
     """What every run's configuration has: which run it is, on what data, and its model's shape."""
     return {
@@ -34,7 +34,7 @@ def configuration(
         **run._asdict(),
         "release": manifest["release"],
         "train_sha256": manifest["train"]["sha256"],
-        "images": {"channels": facts.channels, "side": facts.side, "levels": facts.levels},
+        "images": {"channels": spec.channels, "side": spec.side, "levels": spec.levels},
         "shape": shape.record(),
     }
 

@@ -21,7 +21,7 @@ class Batch(NamedTuple):
     keys: Tensor
 
 
-class Feed:
+class Batches:
     """The training images in their order: a new permutation each epoch, batches running on across epochs.
 
     `part` is the share of one process; every position's image and noise are the same whoever computes them.

@@ -21,10 +21,10 @@ def adopt(run: Run, weights: Weights, study: str, data_folder: Path, out: Path) 
     """
     file = weights.file(run.seed)
     model = flax_checkpoint.load_checkpoint(file, weights.config)
-    facts = data.facts(data_folder)
-    flax_checkpoint.check_images(file, model, facts)
+    spec = data.spec(data_folder)
+    flax_checkpoint.check_images(file, model, spec)
     shape, _, _ = read_config(weights.config)
-    config = configuration(run, study, shape, data.manifest(data_folder), facts) | {
+    config = configuration(run, study, shape, data.manifest(data_folder), spec) | {
         "steps": int(flax_checkpoint.read_msgpack(file).get("step", 0)),
         "weights": {"format": weights.format, "sha256": sha256_of(file), "config_sha256": sha256_of(weights.config)},
         "results_version": versions.ADOPT,

@@ -20,8 +20,8 @@ FOLDER = "tensorboard"
 Line = dict[str, Any]
 
 
-class Silence:
-    """The journal of a process that is not the first: the first one tells for all."""
+class SilentLogger:
+    """Logger of a process that is not the first: it says nothing."""
 
     def begin(self, state: TrainingState) -> None:
         """The run starts, or goes on, from `state`."""
@@ -36,7 +36,7 @@ class Silence:
         """The run is now training, stopped (by the signal `ended`) or done."""
 
 
-class Journal(Silence):
+class RunLogger(SilentLogger):
     """The first process's."""
 
     def __init__(self, out: Path, steps: int, processes: "Processes", precision: str, tensorboard: bool) -> None:

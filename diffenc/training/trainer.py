@@ -25,9 +25,9 @@ from diffenc.study.stages import COST, HISTORY, MODEL
 from diffenc.study.study import Run
 from diffenc.training import artifacts
 from diffenc.training.artifacts import configuration, save_model, trained
-from diffenc.training.batches import Feed
+from diffenc.training.batches import Batches
 from diffenc.training.checkpoint import Checkpoints, TrainingState
-from diffenc.training.logger import Journal, Line, Silence, as_text, last_step
+from diffenc.training.logger import Line, RunLogger, SilentLogger, as_text, last_step
 from diffenc.training.step import Step
 from diffenc.zoo.build import create
 from diffenc.zoo.configs import MODELS, ModelConfig, adapted
@@ -38,7 +38,7 @@ GO_ON, SAVE = 0, 1
 
 def resolve(run: Run, shape: ModelConfig, training: Training, study: str, data_folder: Path) -> dict[str, Any]:
     """The run's whole configuration: written beside its results and stamped into its checkpoints."""
-    shared = configuration(run, study, shape, data.manifest(data_folder), data.facts(data_folder))
+    shared = configuration(run, study, shape, data.manifest(data_folder), data.spec(data_folder))
     return {**shared, "training": training.results(), "results_version": versions.TRAIN}
 
 
@@ -62,19 +62,19 @@ class Trainer:
         self.processes = processes or Processes(device)
         if self.processes.first:
             data.verify(data_folder)
-        facts = data.facts(data_folder)
-        shape = adapted(base or MODELS[run.model], facts)
+        spec = data.spec(data_folder)
+        shape = adapted(base or MODELS[run.model], spec)
         self.config = resolve(run, shape, training, study, data_folder)
         part = self.processes.part(training.batch)
-        self.feed = Feed(data.load(data_folder, "train"), training.batch, run.seed, device, part)
-        self.model: Diffusion = create(shape, facts, run.schedule, training.dropout, run.seed).to(device)
+        self.batches = Batches(data.load(data_folder, "train"), training.batch, run.seed, device, part)
+        self.model: Diffusion = create(shape, spec, run.schedule, training.dropout, run.seed).to(device)
         self.step = Step(self.model, training, self.processes)
         self.state = TrainingState(self.model, self.step.average, self.step.optimizer)
         self.checkpoints = Checkpoints(out, self.config)
-        self.journal = (
-            Journal(out, training.steps, self.processes, self.step.precision, tensorboard)
+        self.logger = (
+            RunLogger(out, training.steps, self.processes, self.step.precision, tensorboard)
             if self.processes.first
-            else Silence()
+            else SilentLogger()
         )
         self.bad_step = torch.tensor(-1, device=device)
 
@@ -94,7 +94,7 @@ class Trainer:
             elif self._is_trained():
                 return
             self._restore()
-            self.journal.begin(self.state)
+            self.logger.begin(self.state)
             self._loop(checkpoint_steps, checkpoint_seconds, stop)
             self._publish()
 
@@ -116,7 +116,7 @@ class Trainer:
                 what = "is trained already" if there else "was trained already, its results are put back"
                 print(f"{self.out}: {what}; --again trains it anew")
                 self.checkpoints.remove_own()
-                self.journal.was_done()
+                self.logger.was_done()
         return bool(self.processes.highest(found))
 
     def _restore(self) -> None:
@@ -126,7 +126,7 @@ class Trainer:
         if self.processes.size > 1:
             # DistributedDataParallel lays its buckets out anew after the first backward pass, and sums depend on the
             # layout: a pass that is thrown away gives every step, also the first after an interruption, the final one
-            sum(self.step.loss(*self.feed(self.state.step))).backward()
+            sum(self.step.loss(*self.batches(self.state.step))).backward()
             self.step.refuse_idle_weights()
 
     def _loop(self, checkpoint_steps: int | None, checkpoint_seconds: float, stop: StopSignal) -> None:
@@ -135,7 +135,7 @@ class Trainer:
             self._step(self.state.step)
             self.state.step += 1
             step = self.state.step
-            self.journal.step(self.state)
+            self.logger.step(self.state)
             if step % self.training.log_every == 0 or step == self.training.steps:
                 self._log(logged)
                 logged = (time.monotonic(), step)
@@ -147,11 +147,11 @@ class Trainer:
                 saved = time.monotonic()
             if asked > SAVE:
                 stopped_by = signal.Signals(asked)
-                self.journal.note("stopped", self.state, stopped_by.name)
+                self.logger.note("stopped", self.state, stopped_by.name)
                 raise Stopped(stopped_by, step)
 
     def _step(self, step: int) -> None:
-        means = self.step(self.feed(step), step)
+        means = self.step(self.batches(step), step)
         self.state.sums += means.double()
         # noted on the device and looked at when the host looks anyway: the loop never waits for it
         finite = torch.isfinite(means.sum())
@@ -173,7 +173,7 @@ class Trainer:
         gamma_0, gamma_1 = (gamma.item() for gamma in self.model.schedule.ends())
         line: Line = {
             "step": self.state.step,
-            "epoch": round(self.state.step * self.training.batch / self.feed.count, 3),
+            "epoch": round(self.state.step * self.training.batch / self.batches.count, 3),
             "total": sum(terms.values()),
             **terms,
             "gamma_0": gamma_0,
@@ -183,25 +183,25 @@ class Trainer:
         }
         self.state.sums.zero_()
         self.state.history.append(line)
-        self.journal.line(line)
+        self.logger.line(line)
 
     def _save(self) -> None:
         self._check()
         if self.processes.first:
             self.checkpoints.save(self.state)
-        self.journal.note("training", self.state)
+        self.logger.note("training", self.state)
 
     def _publish(self) -> None:
         """Final files first, kept under second names, and at the very end the checkpoints go."""
         self._check()
         if not self.processes.first:
             return
-        self.journal.note("training", self.state, "done")
+        self.logger.note("training", self.state, "done")
         write_file(self.out / HISTORY, as_text(self.state.history))
-        write_file(self.out / COST, json.dumps(self.journal.cost()) + "\n")
+        write_file(self.out / COST, json.dumps(self.logger.cost()) + "\n")
         names = self.state.names
         parameters, average = (dict(zip(names, v, strict=True)) for v in (self.state.parameters, self.state.average))
         save_model(self.out, parameters, average, self.config)
         artifacts.keep(self.out)
         self.checkpoints.remove()
-        self.journal.end(self.state)
+        self.logger.end(self.state)

@@ -2,7 +2,7 @@
 
 import torch
 
-from diffenc.data.catalog import Dataset
+from diffenc.data.catalog import DatasetSpec
 from diffenc.io.errors import UserError
 from diffenc.models import encoders
 from diffenc.models.diffusion import Diffusion
@@ -90,15 +90,15 @@ def _encoder_net(config: ModelConfig, channels: int, spread: tuple[int, int], dr
     )
 
 
-def build(name: str, facts: Dataset, schedule: str, dropout: float = 0.0, seed: int = 0) -> Diffusion:
+def build(name: str, spec: DatasetSpec, schedule: str, dropout: float = 0.0, seed: int = 0) -> Diffusion:
     """The zoo's model `name` for a data set, as `create` makes it."""
-    return create(model_config(name, facts), facts, schedule, dropout, seed)
+    return create(model_config(name, spec), spec, schedule, dropout, seed)
 
 
-def create(config: ModelConfig, facts: Dataset, schedule: str, dropout: float = 0.0, seed: int = 0) -> Diffusion:
+def create(config: ModelConfig, spec: DatasetSpec, schedule: str, dropout: float = 0.0, seed: int = 0) -> Diffusion:
     """A model of that shape for a data set, with flax's initial weights from `seed`, on the CPU; also the dense and
     convolutional layers of an encoder from outside."""
-    model = assemble(config, facts.channels, facts.levels, facts.side, schedule, dropout)
+    model = assemble(config, spec.channels, spec.levels, spec.side, schedule, dropout)
     initialise(model, torch.Generator().manual_seed(seed))
     return model
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from diffenc.data.catalog import Dataset
+from diffenc.data.catalog import DatasetSpec
 
 UNETS = ("unet", "unet_mult_res")
 ENCODERS = ("identity", "non_trainable", *UNETS)
@@ -72,19 +72,19 @@ MODELS = {
 }
 
 
-def model_config(name: str, facts: Dataset) -> ModelConfig:
+def model_config(name: str, spec: DatasetSpec) -> ModelConfig:
     """The shape of the zoo's model `name` on a data set."""
-    return adapted(MODELS[name], facts)
+    return adapted(MODELS[name], spec)
 
 
-def adapted(config: ModelConfig, facts: Dataset) -> ModelConfig:
+def adapted(config: ModelConfig, spec: DatasetSpec) -> ModelConfig:
     """A model's shape on a data set.
 
     The paper's large models are twice as wide on ImageNet32. With fewer levels than 256, gamma_min rises, so that
     the noise at t = 0 is the same fraction of the distance between two levels.
     """
-    gamma_min = round(config.gamma_min + 2 * math.log(256 / facts.levels), 1)
-    wide = facts.wide and config.layers >= _LARGE.layers
+    gamma_min = round(config.gamma_min + 2 * math.log(256 / spec.levels), 1)
+    wide = spec.wide and config.layers >= _LARGE.layers
     return replace(config, gamma_min=gamma_min, width=256 if wide else config.width)
 
 

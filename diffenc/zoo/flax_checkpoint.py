@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffenc.data.catalog import Dataset
+from diffenc.data.catalog import DatasetSpec
 from diffenc.io.errors import UserError
 from diffenc.models.diffusion import Diffusion
 from diffenc.zoo.authors_config import read_config
@@ -110,13 +110,13 @@ def load_checkpoint(
     return model
 
 
-def check_images(path: str | Path, model: Diffusion, facts: Dataset) -> None:
+def check_images(path: str | Path, model: Diffusion, spec: DatasetSpec) -> None:
     """Raise UserError unless the checkpoint's model is of such images as the data set's."""
     channels = model.denoiser.conv_out.out_channels
-    if (channels, model.levels) != (facts.channels, facts.levels):
+    if (channels, model.levels) != (spec.channels, spec.levels):
         raise UserError(
-            f"{path}: models {channels} channel(s) of {model.levels} levels, {facts.title} has {facts.channels} of"
-            f" {facts.levels}; name the data that it was trained on"
+            f"{path}: models {channels} channel(s) of {model.levels} levels, {spec.title} has {spec.channels} of"
+            f" {spec.levels}; name the data that it was trained on"
         )
 
 

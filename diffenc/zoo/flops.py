@@ -8,7 +8,7 @@ not norms, activations and sums, which are less than a hundredth.
 import itertools
 from typing import NamedTuple
 
-from diffenc.data.catalog import Dataset
+from diffenc.data.catalog import DatasetSpec
 from diffenc.zoo.configs import ModelConfig, stages
 
 # a backward pass costs two forward passes: the derivatives by a layer's input and by its weights
@@ -60,25 +60,25 @@ class Flops(NamedTuple):
         return _WITH_BACKWARD * self.bound
 
 
-def flops(config: ModelConfig, facts: Dataset) -> Flops:
+def flops(config: ModelConfig, spec: DatasetSpec) -> Flops:
     """Floating-point operations of a model of this shape on images of that data set."""
-    denoiser = _denoiser(facts.channels, config.layers, config.width, facts.side).flop
+    denoiser = _denoiser(spec.channels, config.layers, config.width, spec.side).flop
     if config.encoder in ("identity", "non_trainable"):
         return Flops(denoiser, 0, 0)
     if not config.has_formula:
-        return Flops(denoiser, _counted(config, facts).flop, 0)
+        return Flops(denoiser, _counted(config, spec).flop, 0)
     width = config.encoder_width
-    stem = _conv(facts.channels, width, facts.side) + _conv(width, width, facts.side)
-    return Flops(denoiser, _encoder(config, facts).flop, stem.flop)
+    stem = _conv(spec.channels, width, spec.side) + _conv(width, width, spec.side)
+    return Flops(denoiser, _encoder(config, spec).flop, stem.flop)
 
 
-def parameters(config: ModelConfig, facts: Dataset, schedule: str) -> int:
+def parameters(config: ModelConfig, spec: DatasetSpec, schedule: str) -> int:
     """Parameters of a model of this shape; a learned schedule's w and b are among them."""
-    found = _denoiser(facts.channels, config.layers, config.width, facts.side).parameters
+    found = _denoiser(spec.channels, config.layers, config.width, spec.side).parameters
     if not config.has_formula:
-        found += _counted(config, facts).parameters
+        found += _counted(config, spec).parameters
     elif config.encoder not in ("identity", "non_trainable"):
-        found += _encoder(config, facts).parameters
+        found += _encoder(config, spec).parameters
     known = {"fixed": 0, "learned": 2}
     return found + (known[schedule] if schedule in known else _of_schedule(schedule))
 
@@ -89,7 +89,7 @@ def _of_schedule(name: str) -> int:
     return sum(parameter.numel() for parameter in schedule_of(name)(-13.3, 5.0).parameters())
 
 
-def _counted(config: ModelConfig, facts: Dataset) -> Count:
+def _counted(config: ModelConfig, spec: DatasetSpec) -> Count:
     """An encoder from outside, as PyTorch counts it, without arithmetic."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -97,9 +97,9 @@ def _counted(config: ModelConfig, facts: Dataset) -> Count:
     from diffenc.zoo.build import assemble
 
     with torch.device("meta"):
-        encoder = assemble(config, facts.channels, facts.levels, facts.side).encoder
+        encoder = assemble(config, spec.channels, spec.levels, spec.side).encoder
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            encoder(torch.zeros(1, *facts.shape), torch.zeros(1))
+            encoder(torch.zeros(1, *spec.shape), torch.zeros(1))
     return Count(counter.get_total_flops(), sum(parameter.numel() for parameter in encoder.parameters()))
 
 
@@ -116,19 +116,19 @@ def _denoiser(channels: int, layers: int, width: int, side: int) -> Count:
     )
 
 
-def _encoder(config: ModelConfig, facts: Dataset) -> Count:
+def _encoder(config: ModelConfig, spec: DatasetSpec) -> Count:
     """`diffenc.networks.unet.EncoderNet`: widths double and sides halve, rounded up, by resolution."""
-    width, (resolutions, blocks) = config.encoder_width, stages(config.encoder, config.blocks, facts.side)
+    width, (resolutions, blocks) = config.encoder_width, stages(config.encoder, config.blocks, spec.side)
     widths = [width * 2**i for i in range(resolutions)]
-    sides = [-(-facts.side // 2**i) for i in range(resolutions + 1)]
+    sides = [-(-spec.side // 2**i) for i in range(resolutions + 1)]
     condition, deepest = 4 * width, sides[-1]
-    found = _embedding(width) + _conv(facts.channels, width, facts.side)
+    found = _embedding(width) + _conv(spec.channels, width, spec.side)
     for (before, after), side in zip(itertools.pairwise([width, *widths]), sides, strict=False):
         found += _stage(before, after, blocks, condition, side)
     found += _block(widths[-1], widths[-1], condition, deepest) * 2 + _attention(widths[-1], deepest)
     for before, after, below, side in zip([*widths[1:], widths[-1]], widths, sides[1:], sides, strict=False):
         found += _up_conv(before, after, below) + _stage(2 * after, after, blocks, condition, side)
-    return found + _norm(width) + _conv(width, facts.channels, facts.side)
+    return found + _norm(width) + _conv(width, spec.channels, spec.side)
 
 
 def _stage(before: int, after: int, blocks: int, condition: int, side: int) -> Count:

@@ -8,7 +8,7 @@ import torch
 from diffenc.benchmark import peak
 from diffenc.benchmark.step_time import bytes_moved
 from diffenc.cli.main import main
-from diffenc.data.catalog import DATASETS, Dataset
+from diffenc.data.catalog import DATASETS, DatasetSpec
 from diffenc.zoo.configs import ModelConfig, model_config
 from diffenc.zoo.flops import flops
 
@@ -51,7 +51,7 @@ def test_a_wrong_model_is_one_line(tmp_path):
 
 
 def test_the_bytes_of_a_network_counted_by_hand():
-    facts, n, side, batch = Dataset("Small", 1, 8, 17, 1, 1, 1, "made up"), 32, 8, 2
+    spec, n, side, batch = DatasetSpec("Small", 1, 8, 17, 1, 1, 1, "made up"), 32, 8, 2
     config = ModelConfig("v", layers=1, width=n)
     pixels, dense = batch * side**2, batch * 4 * n
     conv_in, conv_out = pixels * (5 + n), pixels * (n + 1)
@@ -70,8 +70,8 @@ def test_the_bytes_of_a_network_counted_by_hand():
 
     attention = 2 * pixels * n + 4 * 2 * pixels * n
     elements = conv_in + conv_out + embedding + 3 * block(n) + 2 * block(2 * n) + attention + 2 * pixels * n
-    weights = bytes_moved(config, facts, batch, torch.float32) - 3 * 4 * elements
-    assert bytes_moved(config, facts, batch, torch.bfloat16) - 3 * 2 * elements == weights
+    weights = bytes_moved(config, spec, batch, torch.float32) - 3 * 4 * elements
+    assert bytes_moved(config, spec, batch, torch.bfloat16) - 3 * 2 * elements == weights
     assert weights % 40 == 0  # ten passes over float32
 
 

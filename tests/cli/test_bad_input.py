@@ -47,19 +47,19 @@ OFFICIAL = ["evaluate", "--data", DATA, "--out", "new/evaluation.json", "--offic
 def made(tmp_path_factory):
     """A folder with a study, prepared digits, a trained run and one that was interrupted after its checkpoint."""
     folder = tmp_path_factory.mktemp("made")
-    whole = trainer.Feed.__call__
+    whole = trainer.Batches.__call__
 
-    def interrupted(feed, step):
+    def interrupted(batches, step):
         if step == 3:
             raise KeyboardInterrupt
-        return whole(feed, step)
+        return whole(batches, step)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         Path("study.yaml").write_text(STUDY)
         main(["prepare", "digits", "--out", DATA])
         main([*TRAIN, "trained"])
-        patch.setattr(trainer.Feed, "__call__", interrupted)
+        patch.setattr(trainer.Batches, "__call__", interrupted)
         with pytest.raises(SystemExit) as left:
             main([*TRAIN, "interrupted", "--checkpoint-steps", "2"])
     assert left.value.code == 130

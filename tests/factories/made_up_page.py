@@ -13,7 +13,7 @@ from diffenc.reporting.figures.heatmaps import heatmap
 from diffenc.reporting.html.page import make_page
 from diffenc.reporting.tables import formatting
 from diffenc.reporting.tables.comparisons import comparisons
-from diffenc.reporting.tables.loss_columns import sheet
+from diffenc.reporting.tables.loss_columns import table
 from diffenc.reporting.tables.seeds import seeds
 from diffenc.results.runs import collect
 from diffenc.results.tests import add_holm, compare
@@ -60,7 +60,7 @@ class Made:
         for run in self.study.all_runs:
             (run_folder(self.folder, run) / MODEL).write_bytes(run.path.encode())
         for name in self.study.datasets:
-            write_manifest(self.data / name, self.study.facts(name), name)
+            write_manifest(self.data / name, self.study.spec(name), name)
         self.runs = collect(self.study, self.folder)
         write_csv(self.runs, self.folder / RUNS)
         if self.study.comparisons:
@@ -74,9 +74,9 @@ class Made:
         for dataset in self.study.datasets:
             part = self.study.only(dataset)
             runs = self.runs[self.runs["dataset"] == dataset]
-            self.table(f"{dataset}/seeds", sheet(seeds(part, runs)), "Every seed.")
+            self.table(f"{dataset}/seeds", table(seeds(part, runs)), "Every seed.")
             tested = comparisons(part, runs, compare(part, runs))
-            self.table(f"{dataset}/comparisons", sheet(tested), "Every test.")
+            self.table(f"{dataset}/comparisons", table(tested), "Every test.")
         for seed in (1, 2):
             of = self.folder / "runs" / f"digits/DiffEnc-2-1/fixed/seed{seed}"
             file = made_up.write_encodings(of / ENCODINGS, *made_up.digits())
@@ -118,7 +118,7 @@ def awkward():
         formatting.Column("parameters", lambda row: f"{row['parameters']:,}"),
     ]
     notes = ["A note with <script>alert(1)</script> & a sign.", "A second note."]
-    return formatting.Sheet(frame, columns, notes, group=1, bold=frozenset({(1, "bpd")}))
+    return formatting.Table(frame, columns, notes, group=1, bold=frozenset({(1, "bpd")}))
 
 
 def number_or(value, missing):
@@ -126,13 +126,13 @@ def number_or(value, missing):
     return missing if math.isnan(value) else f"{formatting.number(value)} ± 0.001"
 
 
-def write_manifest(folder, facts, name):
+def write_manifest(folder, spec, name):
     """A manifest.json with made-up checksums."""
     folder.mkdir(parents=True)
     splits = {
-        split: {"count": getattr(facts, split), "sha256": hashlib.sha256(f"{name}{split}".encode()).hexdigest()}
+        split: {"count": getattr(spec, split), "sha256": hashlib.sha256(f"{name}{split}".encode()).hexdigest()}
         for split in ("train", "test")
     }
-    content = {"dataset": name, "release": facts.release, "shape": list(facts.shape), "levels": facts.levels}
+    content = {"dataset": name, "release": spec.release, "shape": list(spec.shape), "levels": spec.levels}
     content |= splits | {"originals": {"original.gz": hashlib.sha256(name.encode()).hexdigest()}}
     (folder / "manifest.json").write_text(json.dumps(content))

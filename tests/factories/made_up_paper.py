@@ -27,9 +27,9 @@ def runs(of, bpd, hours=lambda run: 2.0 + run.seed, device=lambda run: H100):
     """runs.csv of the study, with bpd(run) as a run's total."""
     rows = []
     for run in of.all_runs:
-        facts, training = of.facts(run.dataset), of.training.get(run)
+        spec, training = of.spec(run.dataset), of.training.get(run)
         cost = {"device": device(run), "device_hours": hours(run), "peak_gib": 10.0 + run.seed, "attempts": 1}
-        known = {"release": facts.release, "mc_se": 0.001, "images": facts.test, "passes": 10, "protocol": "full"}
+        known = {"release": spec.release, "mc_se": 0.001, "images": spec.test, "passes": 10, "protocol": "full"}
         known |= {"steps": training.steps if training else 12_000, "parameters": count(of, run)}
         known |= {"gamma_0": -13.3, "gamma_1": 5.0} | (cost if training else NOT_TRAINED_HERE)
         rows += [run._asdict() | known | {"term": term, "bpd": bpd(run) * SHARES[term]} for term in TERMS]
@@ -40,4 +40,4 @@ def runs(of, bpd, hours=lambda run: 2.0 + run.seed, device=lambda run: H100):
 
 def count(of, run):
     """The parameters of a run's model."""
-    return parameters(of.shape(run), of.facts(run.dataset), run.schedule)
+    return parameters(of.shape(run), of.spec(run.dataset), run.schedule)

@@ -16,7 +16,7 @@ from diffenc.models.diffusion import bits_per_dimension
 from diffenc.runtime.device import Compiled, resolved
 from diffenc.runtime.processes import Processes
 from diffenc.study.settings import Evaluation, Training
-from diffenc.training.batches import Feed
+from diffenc.training.batches import Batches
 from diffenc.training.step import Step
 from diffenc.zoo.build import build
 
@@ -26,9 +26,9 @@ QUARTER = replace(DATASETS["cifar10"], side=16)  # of CIFAR-10's pixels
 SCALE = 0.02
 
 
-def inputs(facts, batch, t=None):
+def inputs(spec, batch, t=None):
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, facts.levels, (batch, *facts.shape), dtype=torch.uint8, generator=generator)
+    images = torch.randint(0, spec.levels, (batch, *spec.shape), dtype=torch.uint8, generator=generator)
     eps_0, eps_t = (torch.randn(images.shape, generator=generator) for _ in range(2))
     return images, torch.linspace(0.02, 0.98, batch) if t is None else t, eps_0, eps_t
 
@@ -86,9 +86,9 @@ def test_a_training_in_bf16_ends_where_one_in_float32_does(name, tmp_path):
     for precision in ("float32", "bf16"):
         training = Training(steps=60, batch=16, learning_rate=2e-3, ema=0.9, precision=precision)
         model = build(name, DATASETS["digits"], "fixed", training.dropout, seed=1)
-        step, feed = Step(model, training, Processes(CPU)), Feed(images, training.batch, 1, CPU)
+        step, batches = Step(model, training, Processes(CPU)), Batches(images, training.batch, 1, CPU)
         for number in range(training.steps):
-            step(feed(number), number)
+            step(batches(number), number)
         with torch.no_grad():
             for parameter, average in zip(step.parameters, step.average, strict=True):
                 parameter.copy_(average)
@@ -101,9 +101,9 @@ def test_a_training_in_bf16_ends_where_one_in_float32_does(name, tmp_path):
 
 @pytest.mark.long
 def test_compiled():
-    facts = DATASETS["digits"]
-    model = randomised(build("DiffEnc-2-1", facts, "learned", dropout=0.1))
-    images, *others = inputs(facts, 4)
+    spec = DATASETS["digits"]
+    model = randomised(build("DiffEnc-2-1", spec, "learned", dropout=0.1))
+    images, *others = inputs(spec, 4)
     keys = noise.keys(5, torch.arange(4))
     double = copy.deepcopy(model).double()
     exact = gradients(double.loss_terms, double, images, *(values.double() for values in others), keys)

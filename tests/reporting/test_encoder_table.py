@@ -50,7 +50,7 @@ def made(tmp_path, **options):
 
 
 def read(sheet, tmp_path):
-    """The rows of the sheet's Markdown by header, its notes, and its LaTeX."""
+    """The rows of the table's Markdown by header, its notes, and its LaTeX."""
     formatting.write(sheet, tmp_path / "name", "A caption.")
     lines = (tmp_path / "name.md").read_text().splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]

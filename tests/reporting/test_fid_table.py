@@ -63,7 +63,7 @@ def made(
 
 
 def read(sheet, tmp_path):
-    """The rows of the sheet's Markdown by header; no cell is blank, and the LaTeX is escaped."""
+    """The rows of the table's Markdown by header; no cell is blank, and the LaTeX is escaped."""
     formatting.write(sheet, tmp_path / "name", "A caption.")
     lines = [line for line in (tmp_path / "name.md").read_text().splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]

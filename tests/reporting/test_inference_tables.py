@@ -239,7 +239,7 @@ def test_given_noise_is_called_that_and_one_pass_a_pass(tmp_path):
         (given, "under the noise given with the data set."),
         (runs.assign(passes=1), "1 pass, protocol full."),
     ):
-        assert loss_columns.sheet(seeds(study, shown)).notes[-1].endswith(f"; 300 test images, {said}")
+        assert loss_columns.table(seeds(study, shown)).notes[-1].endswith(f"; 300 test images, {said}")
 
 
 def test_paired_with_more_seeds_of_one_model(tmp_path):

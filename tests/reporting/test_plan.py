@@ -141,7 +141,7 @@ def test_weights_of_others_train_nothing():
 def once(study, model, dataset="digits"):
     """FLOP of a pass of the denoiser and of the encoder, on one image."""
     run = next(run for run in study.all_runs if run[:2] == (dataset, model))
-    return flops(study.shape(run), study.facts(dataset))
+    return flops(study.shape(run), study.spec(dataset))
 
 
 def test_what_is_beside_training_by_hand():

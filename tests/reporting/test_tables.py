@@ -39,7 +39,7 @@ def beside(**more):
 
 
 def written(frame, tmp_path, caption="A caption of digits_8, 100 %."):
-    formatting.write(loss_columns.sheet(frame), tmp_path / "name", caption)
+    formatting.write(loss_columns.table(frame), tmp_path / "name", caption)
     return tuple((tmp_path / f"name.{kind}").read_text() for kind in ("csv", "md", "tex"))
 
 

@@ -64,8 +64,8 @@ def test_ones_own_images_come_as_they_are(tmp_path):
     images = np.load(PARITY / "nt.npz")["images"]
     assert np.array_equal(data.load(folder, "test"), images.transpose(0, 3, 1, 2))
     data.verify(folder)
-    facts = data.facts(folder)
-    assert (facts.channels, facts.side, facts.levels, facts.test) == (3, 8, 256, 8)
+    spec = data.spec(folder)
+    assert (spec.channels, spec.side, spec.levels, spec.test) == (3, 8, 256, 8)
 
 
 def test_grey_images_need_no_axis_for_their_channel(tmp_path):

@@ -72,8 +72,8 @@ def test_states(digits, tmp_path):
     assert state_of(tmp_path, now) == "training"
     assert state_of(tmp_path, now + 61) == "lost"
     one = Trainer(RUN, Training(steps=6), "test", digits, tmp_path, CPU)
-    one.journal.begin(one.state)
-    one.journal.note("stopped", one.state, "SIGTERM")
+    one.logger.begin(one.state)
+    one.logger.note("stopped", one.state, "SIGTERM")
     assert state_of(tmp_path, now + 61) == "stopped"
     (tmp_path / "progress.json").write_text('{"state": "trai')
     assert state_of(tmp_path, now) == "waiting"

@@ -17,7 +17,7 @@ from short_training import CPU, STUDY, history, published, same_weights, train, 
 from diffenc import data
 from diffenc.io.errors import UserError
 from diffenc.study.settings import Training
-from diffenc.training.batches import Feed
+from diffenc.training.batches import Batches
 from diffenc.training.step import learning_rate
 from diffenc.training.trainer import Trainer
 
@@ -30,23 +30,23 @@ def digits(tmp_path_factory):
 
 
 def test_every_epoch_is_a_permutation_and_batches_run_on_across_epochs():
-    feed = Feed(np.zeros((10, 1, 2, 2), np.uint8), 4, 3, CPU)
-    seen = torch.cat([feed.indices(step) for step in range(15)]).reshape(6, 10)
+    batches = Batches(np.zeros((10, 1, 2, 2), np.uint8), 4, 3, CPU)
+    seen = torch.cat([batches.indices(step) for step in range(15)]).reshape(6, 10)
     assert (seen.sort(dim=1).values == torch.arange(10)).all()
     assert len({tuple(epoch.tolist()) for epoch in seen}) == 6
-    again = Feed(np.zeros((10, 1, 2, 2), np.uint8), 4, 3, CPU)
+    again = Batches(np.zeros((10, 1, 2, 2), np.uint8), 4, 3, CPU)
     assert torch.equal(again.indices(7), seen.flatten()[28:32])
-    assert not torch.equal(Feed(feed.images, 4, 4, CPU).indices(7), seen.flatten()[28:32])
+    assert not torch.equal(Batches(batches.images, 4, 4, CPU).indices(7), seen.flatten()[28:32])
 
 
 def test_a_batch_larger_than_the_data_set():
-    feed = Feed(np.zeros((3, 1, 2, 2), np.uint8), 7, 0, CPU)
-    assert torch.bincount(torch.cat([feed.indices(step) for step in range(3)])).tolist() == [7, 7, 7]
+    batches = Batches(np.zeros((3, 1, 2, 2), np.uint8), 7, 0, CPU)
+    assert torch.bincount(torch.cat([batches.indices(step) for step in range(3)])).tolist() == [7, 7, 7]
 
 
 def test_noise_of_a_batch():
-    feed = Feed(np.zeros((10, 1, 4, 4), np.uint8), 8, 3, CPU)
-    first, second = feed(0), feed(1)
+    batches = Batches(np.zeros((10, 1, 4, 4), np.uint8), 8, 3, CPU)
+    first, second = batches(0), batches(1)
     gaps = first.t.sort().values.diff()
     torch.testing.assert_close(gaps, torch.full_like(gaps, 1 / 8), rtol=1e-5, atol=1e-6)
     for name in ("t", "eps_0", "eps_t", "keys"):

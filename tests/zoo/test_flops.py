@@ -2,13 +2,13 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from diffenc.data.catalog import DATASETS, Dataset
+from diffenc.data.catalog import DATASETS, DatasetSpec
 from diffenc.zoo import build
 from diffenc.zoo.build import assemble
 from diffenc.zoo.configs import MODELS, model_config
 from diffenc.zoo.flops import flops, parameters
 
-ODD = Dataset("Odd", 3, 15, 17, 1, 1, 1, "made up")
+ODD = DatasetSpec("Odd", 3, 15, 17, 1, 1, 1, "made up")
 BATCH = 2
 
 
@@ -19,27 +19,27 @@ def counted(work):
     return counter.get_total_flops() / BATCH
 
 
-def on_meta(name, facts, schedule="fixed"):
+def on_meta(name, spec, schedule="fixed"):
     """The model and a batch, without memory or arithmetic."""
-    config = model_config(name, facts)
+    config = model_config(name, spec)
     with torch.device("meta"):
-        model = assemble(config, facts.channels, facts.levels, facts.side, schedule)
-        return config, model, torch.zeros(BATCH, *facts.shape), torch.zeros(BATCH)
+        model = assemble(config, spec.channels, spec.levels, spec.side, schedule)
+        return config, model, torch.zeros(BATCH, *spec.shape), torch.zeros(BATCH)
 
 
 @pytest.mark.parametrize("schedule", ["fixed", "learned"])
-@pytest.mark.parametrize("facts", [DATASETS["digits"], DATASETS["imagenet32"], ODD], ids=lambda facts: facts.title)
+@pytest.mark.parametrize("spec", [DATASETS["digits"], DATASETS["imagenet32"], ODD], ids=lambda spec: spec.title)
 @pytest.mark.parametrize("name", MODELS)
-def test_parameters_are_those_of_the_model(name, facts, schedule):
-    config, model, _, _ = on_meta(name, facts, schedule)
-    assert parameters(config, facts, schedule) == build.parameters(model)
+def test_parameters_are_those_of_the_model(name, spec, schedule):
+    config, model, _, _ = on_meta(name, spec, schedule)
+    assert parameters(config, spec, schedule) == build.parameters(model)
 
 
-@pytest.mark.parametrize("facts", [DATASETS["digits"], DATASETS["imagenet32"], ODD], ids=lambda facts: facts.title)
+@pytest.mark.parametrize("spec", [DATASETS["digits"], DATASETS["imagenet32"], ODD], ids=lambda spec: spec.title)
 @pytest.mark.parametrize("name", ["DiffEnc-2-1", "DiffEnc-8-4", "VDMv-32", "DiffEnc-32-8"])
-def test_a_forward_pass_is_what_pytorch_counts(name, facts):
-    config, model, x, gamma = on_meta(name, facts)
-    found = flops(config, facts)
+def test_a_forward_pass_is_what_pytorch_counts(name, spec):
+    config, model, x, gamma = on_meta(name, spec)
+    found = flops(config, spec)
     assert found.denoiser == counted(lambda: model.denoise(x, gamma))
     assert found.encoder == counted(lambda: model.encode(x, gamma))
     assert found.forward == found.denoiser + found.encoder
@@ -47,15 +47,15 @@ def test_a_forward_pass_is_what_pytorch_counts(name, facts):
 
 @pytest.mark.parametrize("name", ["VDMv-2", "DiffEnc-2-nt", "DiffEnc-2-1", "DiffEnc-8-2"])
 def test_a_training_step_is_what_pytorch_counts(name):
-    facts = DATASETS["cifar10"]
-    config, model, x, t = on_meta(name, facts)
+    spec = DATASETS["cifar10"]
+    config, model, x, t = on_meta(name, spec)
 
     def step():
         x_0, x_1, x_t, r = model._encoded(x, t, None)
         (model.diffusion(x_t, r, t, model.schedule.dgamma_dt(t), x).sum() + x_0.sum() + x_1.sum()).backward()
 
     # less: the first layer's input needs no derivative; more: attention's derivative has twice its value's products
-    assert counted(step) == pytest.approx(flops(config, facts).training, rel=0.01)
+    assert counted(step) == pytest.approx(flops(config, spec).training, rel=0.01)
 
 
 def test_the_large_models():
@@ -71,8 +71,8 @@ def test_the_large_models():
 
 
 def test_the_encoders_twelve_passes():
-    facts = DATASETS["cifar10"]
-    found = flops(model_config("DiffEnc-8-2", facts), facts)
+    spec = DATASETS["cifar10"]
+    found = flops(model_config("DiffEnc-8-2", spec), spec)
     # at t value and derivative, at both ends the value; each with a backward pass of twice its cost
     assert found.stem == 2 * 9 * (3 + 64) * 64 * 32**2
     assert found.training == 3 * found.denoiser + (2 + 1 + 1) * 3 * (found.encoder - found.stem) + 3 * found.stem

@@ -207,7 +207,7 @@ def prepared(name):
 
 def title_of(wildcards):
     """What tables and figures call the study and the data set."""
-    return [STUDY.title, STUDY.facts(wildcards.dataset).title]
+    return [STUDY.title, STUDY.spec(wildcards.dataset).title]
 
 
 def own_files(dataset):

@@ -137,7 +137,7 @@ use rule table as table_of_all with:
     params:
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
         rest="",
-        title=[STUDY.title, *(STUDY.facts(name).title for name in STUDY.datasets)],
+        title=[STUDY.title, *(STUDY.spec(name).title for name in STUDY.datasets)],
         caption=lambda wildcards: targets.caption(wildcards.table, STUDY),
         depends=[comparison.model_dump() for comparison in STUDY.comparisons],
         version=versions.SHOW,

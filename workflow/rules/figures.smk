@@ -29,7 +29,7 @@ rule figure_of_run:
     params:
         of=lambda wildcards: run_of(wildcards).path,
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
-        title=lambda wildcards: STUDY.facts(wildcards.dataset).title,
+        title=lambda wildcards: STUDY.spec(wildcards.dataset).title,
         caption=lambda wildcards: outputs.FIGURE_CAPTIONS[wildcards.figure],
         version=versions.SHOW,
     shell:
@@ -58,6 +58,6 @@ use rule figure_of_run as figure_of_group with:
         of="{dataset}/{schedule}",
         order=STUDY.model_names,
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
-        title=lambda wildcards: STUDY.facts(wildcards.dataset).title,
+        title=lambda wildcards: STUDY.spec(wildcards.dataset).title,
         caption=lambda wildcards: outputs.FIGURE_CAPTIONS[wildcards.figure],
         version=versions.SHOW,

@@ -63,7 +63,7 @@ def _of(study: Study, parts: list[str]) -> str:
     if not parts:
         return study.title
     dataset, *rest = parts
-    title = study.facts(dataset).title if dataset in study.datasets else dataset
+    title = study.spec(dataset).title if dataset in study.datasets else dataset
     if len(rest) == 3:
         model, schedule, seed = rest
         return f"{model} on {title}, {schedule} schedule, {seed.replace('seed', 'seed ')}"

@@ -107,7 +107,7 @@ def costs(study: Study, runs: "DataFrame") -> tuple[list[Cost], str]:
     for (dataset, schedule), models in study.groups().items():
         for model, of in models.items():
             mine = once[(once[list(IDENTITY[:3])] == [dataset, model, schedule]).all(axis=1)]
-            key = (study.facts(dataset).title, schedule, model, len(of))
+            key = (study.spec(dataset).title, schedule, model, len(of))
             found.append(_cost(key, mine) if of[0] in study.training else Cost(*key, *[ELSEWHERE] * 5))
     return found, hours(float(once["device_hours"].sum()))
 

@@ -12,7 +12,7 @@ from diffenc.io.errors import UserError, make
 from diffenc.io.files import write_file
 from diffenc.reporting.html import figures as pictures
 from diffenc.reporting.html import numbers, provenance, summary
-from diffenc.reporting.html import tables as sheets
+from diffenc.reporting.html import tables as page_tables
 from diffenc.results.runs import check_runs, read_runs
 from diffenc.results.tests import read_tests
 from diffenc.study.stages import RUNS, TERMS, TESTS
@@ -54,7 +54,7 @@ def make_page(
     content = {
         "study": study,
         "summary": summary.summary(study, runs, tests),
-        "groups": {study.facts(name).title: groups for name, groups in numbers.groups(study, runs).items()},
+        "groups": {study.spec(name).title: groups for name, groups in numbers.groups(study, runs).items()},
         "claims": summary.claims(study, tests) if tests is not None else [],
         "tables": _tables(study, [Path(stem) for stem in tables], folder / "tables"),
         "kinds": pictures.read_figures(study, [Path(stem) for stem in figures], folder / "figures"),
@@ -106,15 +106,15 @@ def _tests(study: Study, path: Path) -> "DataFrame | None":
     return tests
 
 
-def _tables(study: Study, stems: list[Path], folder: Path) -> dict[str, list[sheets.Table]]:
+def _tables(study: Study, stems: list[Path], folder: Path) -> dict[str, list[page_tables.Table]]:
     """{title of the data set: its tables}: those of the whole study first, then in the study's order."""
-    titles = {(): _ALL} | {(name,): study.facts(name).title for name in study.datasets}
-    found: dict[str, list[sheets.Table]] = {title: [] for title in titles.values()}
+    titles = {(): _ALL} | {(name,): study.spec(name).title for name in study.datasets}
+    found: dict[str, list[page_tables.Table]] = {title: [] for title in titles.values()}
     for stem in stems:
         *place, name = pictures.below(stem, folder)
         if tuple(place) not in titles:
             raise UserError(f"{stem}: is of no data set of {study.name}; it has {', '.join(study.datasets)}")
-        table = sheets.read_table(stem, "-".join([*place, name]) + ".csv")
+        table = page_tables.read_table(stem, "-".join([*place, name]) + ".csv")
         table = table.without("data set") if place else table  # its heading says it
         caption = table.caption.removeprefix(f"{study.title}. ").rstrip(".")
         found[titles[tuple(place)]].append(table._replace(caption=caption))
@@ -125,4 +125,7 @@ def _downloads(folder: Path, tested: bool) -> list[Download]:
     what = {RUNS: "every run and term of the loss, with what the run cost"}
     if tested:
         what[TESTS] = "every test of every comparison and term"
-    return [Download(name, text, sheets.csv_uri(sheets.read_bytes(folder / name))) for name, text in what.items()]
+    return [
+        Download(name, text, page_tables.csv_uri(page_tables.read_bytes(folder / name)))
+        for name, text in what.items()
+    ]

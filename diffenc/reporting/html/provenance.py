@@ -75,7 +75,7 @@ def datasets(study: Study, folder: Path, prepared: Path) -> list[Data]:
         splits = [(f"{split}.npy", manifest[split]["sha256"]) for split in ("train", "test")]
         counts = f"{manifest['train']['count']:,} training and {manifest['test']['count']:,} test images"
         checksums = [*splits, *sorted(manifest["originals"].items())]
-        found.append(Data(study.facts(name).title, manifest["release"], counts, checksums))
+        found.append(Data(study.spec(name).title, manifest["release"], counts, checksums))
     return found
 
 

@@ -104,7 +104,7 @@ def reading(row: dict[str, Any], tests: int) -> str:
 
 def where(study: Study, dataset: str, schedule: str) -> str:
     """Digits, fixed schedule."""
-    return f"{study.facts(dataset).title}, {schedule} schedule"
+    return f"{study.spec(dataset).title}, {schedule} schedule"
 
 
 def _compared(row: dict[str, Any]) -> str:
@@ -119,7 +119,7 @@ def _what(study: Study) -> str:
         f"{len(study.model_names)} models" if len(study.model_names) > 1 else f"one model, {study.model_names[0]},"
     )
     begin = "compares" if len(study.model_names) > 1 else "is of"
-    titles = listed(study.facts(name).title for name in study.datasets)
+    titles = listed(study.spec(name).title for name in study.datasets)
     sentences = [f"This study {begin} {models} on {titles}.", *(_each(study, name) for name in study.datasets)]
     trained, taken = len(study.training), len(study.weights)
     if not taken:
@@ -149,7 +149,7 @@ def _each(study: Study, dataset: str) -> str:
     done = [f"trained for {ranged(steps, 'step')}"] if steps else []
     done += ["taken from the authors"] if any(run.dataset == dataset for run in study.weights) else []
     were, each = ("was", "") if len(seeds) == 1 else ("were", " each")
-    title = study.facts(dataset).title
+    title = study.spec(dataset).title
     return f"On {title}, {what} {were} {' or '.join(done)}, with {ranged(seeds, 'seed')}{each}."
 
 
@@ -164,8 +164,8 @@ def _measured(study: Study, runs: "DataFrame") -> str:
         " lower is better."
     ]
     for (passes, protocol), names in ways.items():
-        on = f"On {listed(study.facts(name).title for name in names)} it" if len(ways) > 1 else "It"
-        images = listed(f"{facts['images'][name]:,} of {study.facts(name).title}" for name in names)
+        on = f"On {listed(study.spec(name).title for name in names)} it" if len(ways) > 1 else "It"
+        images = listed(f"{facts['images'][name]:,} of {study.spec(name).title}" for name in names)
         how = f"is averaged over {passes:,} passes" if passes > 1 else "is of 1 pass"
         sentences.append(f"{on} {how} with {_NOISE[protocol]} (test images: {images}).")
     return " ".join(sentences)
@@ -179,7 +179,7 @@ def _finding(study: Study, tests: "DataFrame | None") -> str:
         )
     rows = totals(tests)
     first = rows[0]
-    title = study.facts(first["dataset"]).title
+    title = study.spec(first["dataset"]).title
     said = reading(first, len(rows))
     sentences = [
         f"The main comparison, the study's first, is whether {first['lower']} has a lower loss than {first['than']}"

@@ -20,7 +20,7 @@ HERE, BY_AUTHORS = "here", "by the authors"
 def sources(study: Study, runs: pd.DataFrame) -> list[str]:
     """Where each data set's numbers come from."""
     return [
-        f"{study.facts(row['dataset']).title}: {row['release']}; {row['images']:,} test images,"
+        f"{study.spec(row['dataset']).title}: {row['release']}; {row['images']:,} test images,"
         f" {measured(row['passes'], row['protocol'])}."
         for row in runs.drop_duplicates(["dataset", *PROVENANCE]).to_dict("records")
     ]
@@ -37,7 +37,7 @@ def releases_of(study: Study, runs: pd.DataFrame, images: dict[str, str]) -> lis
     """For each data set its release, and what was looked at."""
     releases = runs.groupby("dataset", sort=False)["release"].first()
     return [
-        f"{study.facts(dataset).title}: {'; '.join([release, *filter(None, [images.get(dataset)])])}."
+        f"{study.spec(dataset).title}: {'; '.join([release, *filter(None, [images.get(dataset)])])}."
         for dataset, release in releases.items()
     ]
 
@@ -53,7 +53,7 @@ def samples_of(study: Study, runs: pd.DataFrame) -> Iterator[tuple[Comparison, l
 def claim_columns(study: Study) -> list[Column]:
     """Columns that say what is claimed: data set, schedule, `lower < than`."""
     return [
-        Column("data set", lambda row: study.facts(row["dataset"]).title, "left"),
+        Column("data set", lambda row: study.spec(row["dataset"]).title, "left"),
         Column("schedule", lambda row: row["schedule"], "left"),
         Column("claim", lambda row: f"{row['lower']} < {row['than']}", "left"),
     ]
@@ -62,7 +62,7 @@ def claim_columns(study: Study) -> list[Column]:
 def model_columns(study: Study) -> list[Column]:
     """Columns that say which runs a row is about: data set, schedule, model."""
     return [
-        Column("data set", lambda row: study.facts(row["dataset"]).title, "left"),
+        Column("data set", lambda row: study.spec(row["dataset"]).title, "left"),
         Column("schedule", lambda row: row["schedule"], "left"),
         Column("model", lambda row: row["model"], "left"),
     ]
@@ -103,7 +103,7 @@ def difference_cell(row: Row) -> str:
 
 def titled(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
     """With the data sets' titles, for reading."""
-    frame.attrs[TITLES] = {dataset: study.facts(dataset).title for dataset in study.datasets}
+    frame.attrs[TITLES] = {dataset: study.spec(dataset).title for dataset in study.datasets}
     return frame
 
 

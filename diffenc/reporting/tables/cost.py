@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from diffenc.reporting.tables.common import GROUP, model_columns
-from diffenc.reporting.tables.formatting import MINUS, Cell, Column, Row, Sheet, mean_se, number
+from diffenc.reporting.tables.formatting import MINUS, Cell, Column, Row, Table, mean_se, number
 from diffenc.reporting.tables.notes import said
 from diffenc.results.runs import check_runs
 from diffenc.statistics.welch import summarise
@@ -18,7 +18,7 @@ NO_PLAIN, PLAIN = "no plain model beside it", "is a plain model"
 _OVERHEADS = {"parameters": "parameters", "training_gflop": "FLOPs", "seconds_per_image": "time an image"}
 
 
-def cost(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Sheet:
+def cost(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Table:
     """A row per data set, schedule and model, from its seeds' cost.json and `diffenc.zoo.flops`.
 
     Speed is steps x batch over the hours of all devices, restarts included: images a second and device. The columns
@@ -48,13 +48,13 @@ def cost(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) ->
         Column("device", lambda row: row["device"], "left"),
         Column("encoder's overhead", _overheads, "left"),
     ]
-    return Sheet(frame, columns, _notes(frame), GROUP)
+    return Table(frame, columns, _notes(frame), GROUP)
 
 
 def _row(study: Study, seeds: list[Run], totals: pd.DataFrame) -> Row:
     """A model's own numbers; those of its training are missing if it was trained elsewhere."""
     first = seeds[0]
-    pass_ = flops(study.shape(first), study.facts(first.dataset))
+    pass_ = flops(study.shape(first), study.spec(first.dataset))
     row = {
         **{"dataset": first.dataset, "schedule": first.schedule, "model": first.model, "n": len(seeds)},
         "parameters": int(totals["parameters"].iloc[0]),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from diffenc.reporting.tables.common import GROUP, model_columns, over_seeds
-from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, mean_se, number
+from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, mean_se, number
 from diffenc.reporting.tables.notes import said
 from diffenc.results.finite_depth import BEST, EQUAL, AtDepth, FiniteDepth, read_alike
 from diffenc.results.runs import check_runs
@@ -18,7 +18,7 @@ from diffenc.study.study import Study, run_folder
 _NAMES = {EQUAL: "sigma_P = sigma_Q", BEST: "best sigma_P"}
 
 
-def depth(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Sheet:
+def depth(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Table:
     """The total in bits per dimension, a row per model and depth T and one for T = infinity, the continuous bound.
 
     Means over seeds with standard errors. total_sigma_Q, total_best and total_w=... by the choice of sigma_P; gain is
@@ -40,7 +40,7 @@ def depth(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -
         Column("gain of the best", lambda row: "none" if math.isinf(row["T"]) else mean_se(row, "gain")),
         Column("best w over the steps", _range),
     ]
-    return Sheet(frame, columns, _notes(study, runs, frame), GROUP)
+    return Table(frame, columns, _notes(study, runs, frame), GROUP)
 
 
 def _rows(study: Study, dataset: str, folder: Path) -> Iterator[Row]:
@@ -149,6 +149,6 @@ def _sources(study: Study, runs: pd.DataFrame, frame: pd.DataFrame) -> list[str]
     notes = []
     for dataset, row in facts.iterrows():
         passes = f"{row['passes']} {'pass' if row['passes'] == 1 else 'passes'}"
-        values = {"title": study.facts(dataset).title, "release": releases[dataset], "passes": passes}
+        values = {"title": study.spec(dataset).title, "release": releases[dataset], "passes": passes}
         notes += said("depth", "source", images=row["images"], **values)
     return notes

@@ -9,7 +9,7 @@ import pandas as pd
 from diffenc.io.arrays import at_times
 from diffenc.io.errors import UserError, make
 from diffenc.reporting.tables.common import GROUP, model_columns, models_of, over_seeds, releases_of
-from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, mean_se, number
+from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, mean_se, number
 from diffenc.reporting.tables.notes import said
 from diffenc.results import encoder_analysis
 from diffenc.results.runs import check_runs
@@ -23,7 +23,7 @@ DIGITS = 3  # significant ones: the changes span orders of magnitude
 _MOST_DECIMALS = 7
 
 
-def encoder(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Sheet:
+def encoder(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Table:
     """For each model with an encoder and each t of TIMES, mean and standard error over seeds.
 
     rms_change is ||x_t - x|| / sqrt(d) and rms_y ||y|| / sqrt(d), root mean squares over test images in units of x in
@@ -43,7 +43,7 @@ def encoder(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path)
         Column("RMS of y", _measured("rms_y", missing="no y")),
         Column("share of motion left", _measured("share_of_motion_left")),
     ]
-    return Sheet(frame, columns, _encoder_notes(study, runs, frame), GROUP)
+    return Table(frame, columns, _encoder_notes(study, runs, frame), GROUP)
 
 
 def _encoders(study: Study, dataset: str, schedule: str, models: dict[str, list[Run]], folder: Path) -> Iterator[Row]:

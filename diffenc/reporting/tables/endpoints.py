@@ -8,7 +8,7 @@ import pandas as pd
 
 from diffenc.reporting.tables.common import GROUP, model_columns, models_of, over_seeds, releases_of
 from diffenc.reporting.tables.encoder import DIGITS
-from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, mean_se, number
+from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, mean_se, number
 from diffenc.reporting.tables.notes import said
 from diffenc.results.runs import check_runs
 from diffenc.study.study import Run, Study
@@ -16,7 +16,7 @@ from diffenc.study.study import Run, Study
 _ENDS = ("gamma_0", "gamma_1")
 
 
-def endpoints(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Sheet:
+def endpoints(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Table:
     """Where gamma = -log SNR starts and ends: per model over seeds if learned, a row per group if fixed.
 
     snr_0 and snr_1 are exp(-gamma) of the mean end points.
@@ -31,7 +31,7 @@ def endpoints(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Pat
     for end, header in zip(_ENDS, ("γ₀", "γ₁"), strict=True):
         columns += [Column(header, _end(end)), Column(f"{header}, lowest to highest", _range(end))]
     columns.append(Column("SNR at t = 0 to t = 1", _snr))
-    return Sheet(frame, columns, _endpoint_notes(study, runs), GROUP)
+    return Table(frame, columns, _endpoint_notes(study, runs), GROUP)
 
 
 def _ends(ends: pd.DataFrame, dataset: str, schedule: str, models: dict[str, list[Run]]) -> Iterator[Row]:

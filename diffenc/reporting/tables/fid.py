@@ -8,7 +8,7 @@ import pandas as pd
 
 from diffenc.io.errors import UserError, make
 from diffenc.reporting.tables.common import GROUP, model_columns
-from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, mean_se, number
+from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, mean_se, number
 from diffenc.reporting.tables.notes import said
 from diffenc.results import fid as scores
 from diffenc.results.fid import Score, Scores
@@ -30,7 +30,7 @@ def fid(
     tests: pd.DataFrame,
     folder: Path,
     published: Published,
-) -> Sheet:
+) -> Table:
     """A row per model and number of samples: FID to each reference, mean and standard error over seeds.
 
     A row without a score says why in `not_computed`: the study has `fid.weights: absent`, or none of a group's models
@@ -51,7 +51,7 @@ def fid(
     for reference in study.fid.references:
         columns.append(Column(_header(reference), _score(reference)))
         columns.append(Column(f"published, {reference}", _published(reference)))
-    return Sheet(frame, columns, _notes(study, frame), GROUP, _best(study, frame))
+    return Table(frame, columns, _notes(study, frame), GROUP, _best(study, frame))
 
 
 def _groups(study: Study) -> Iterator[tuple[Row, dict[str, list[Run]]]]:
@@ -98,7 +98,7 @@ def _find(run: Scores, count: int, reference: str) -> Score | None:
 
 def _images(study: Study, dataset: str, reference: str) -> int:
     """With how many images of a split the samples are compared."""
-    there = getattr(study.facts(dataset), reference)
+    there = getattr(study.spec(dataset), reference)
     return min(there, study.fid.images or there)
 
 
@@ -198,7 +198,7 @@ def _notes(study: Study, frame: pd.DataFrame) -> list[str]:
     notes += [NOTE, *_made_with(frame)]
     for dataset, images in compared.items():
         against = " and ".join(f"{count:,} {reference} images" for reference, count in images.items())
-        notes += said("fid", "compared", title=study.facts(dataset).title, images=against)
+        notes += said("fid", "compared", title=study.spec(dataset).title, images=against)
     return notes
 
 

@@ -27,7 +27,7 @@ class Column(NamedTuple):
     align: Literal["left", "right"] = "right"
 
 
-class Sheet(NamedTuple):
+class Table(NamedTuple):
     """A table: `frame` has all digits and goes into the csv, `columns` say what of it is read, `notes` what it means.
 
     The first `group` columns part the table into groups. `bold` has (row, header) of the cells to be marked.
@@ -75,19 +75,19 @@ class Shown(Strict):
         return [0, *(row.index(False) if False in row else len(row) for row in same)][: len(names)]
 
 
-def write(sheet: Sheet, stem: Path, caption: str) -> None:
+def write(table: Table, stem: Path, caption: str) -> None:
     """Write stem.csv (all digits) and, for reading, stem.json (`Shown`), .md (GitHub's Markdown), .html and .tex.
 
     LaTeX needs booktabs and graphicx; its label is tab:NAME, NAME that of the stem.
     """
     shown = Shown(
         caption=caption,
-        headers=[column.header for column in sheet.columns],
-        aligns=[column.align for column in sheet.columns],
-        rows=[[column.cell(row) for column in sheet.columns] for row in sheet.frame.to_dict("records")],
-        bold=sorted(sheet.bold),
-        group=sheet.group,
-        notes=sheet.notes,
+        headers=[column.header for column in table.columns],
+        aligns=[column.align for column in table.columns],
+        rows=[[column.cell(row) for column in table.columns] for row in table.frame.to_dict("records")],
+        bold=sorted(table.bold),
+        group=table.group,
+        notes=table.notes,
     )
     texts = {
         "json": shown.model_dump_json(indent=1) + "\n",
@@ -95,7 +95,7 @@ def write(sheet: Sheet, stem: Path, caption: str) -> None:
         "md": _markdown(shown),
         "tex": _latex(shown, stem.name),
     }
-    write_csv(sheet.frame, stem.with_name(f"{stem.name}.csv"))
+    write_csv(table.frame, stem.with_name(f"{stem.name}.csv"))
     for suffix, text in texts.items():
         write_file(stem.with_name(f"{stem.name}.{suffix}"), text)
 

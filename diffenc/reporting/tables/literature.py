@@ -8,7 +8,7 @@ import pandas as pd
 
 from diffenc.data import catalog
 from diffenc.reporting.tables.common import measured
-from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, number
+from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, number
 from diffenc.reporting.tables.notes import said
 from diffenc.results.runs import PROVENANCE, check_runs
 from diffenc.statistics.welch import summarise
@@ -24,7 +24,7 @@ _NONE = {LITERATURE: _NOT_REPORTED, PAPER: NOT_ON_RECORD}
 _NO_MODEL = "no model"
 
 
-def literature(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path, published: Published) -> Sheet:
+def literature(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path, published: Published) -> Table:
     """Bits per dimension on CIFAR-10's and ImageNet32's test sets: literature, the paper's large models, ours.
 
     Literature stands in the published file's order, the paper's; ours are all models with a fixed schedule, means
@@ -48,7 +48,7 @@ def literature(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Pa
         *(Column(title, _value(name, study), "left") for name, title in DATASETS.items()),
         Column("sure", lambda row: row["sure"], "left"),
     ]
-    return Sheet(frame, columns, _notes(study, runs, frame), group=1, bold=_best(frame))
+    return Table(frame, columns, _notes(study, runs, frame), group=1, bold=_best(frame))
 
 
 def _row(source: str, model: str, kind: str, sure: str) -> Row:

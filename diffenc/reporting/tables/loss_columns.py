@@ -6,7 +6,7 @@ from functools import partial
 import pandas as pd
 
 from diffenc.reporting.tables.common import BY_AUTHORS, PUBLISHED_VERSUS, TITLES, VERSUS, measured
-from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, interval, mean_se, number, p_value
+from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, interval, mean_se, number, p_value
 from diffenc.reporting.tables.notes import said
 from diffenc.study.published import NOT_ON_RECORD, NOTE, decimals
 from diffenc.study.stages import TERMS
@@ -16,10 +16,10 @@ _OVER_SEEDS = ("mean", "SE")
 _ALWAYS = (*TERMS, "published")
 
 
-def sheet(frame: pd.DataFrame) -> Sheet:
+def table(frame: pd.DataFrame) -> Table:
     """What `losses` made, for reading: `mean ± standard error` to three decimals, the lowest mean total of each data
     set and schedule in bold, and notes on what the numbers are."""
-    return Sheet(frame, _columns(frame), _notes(frame), _GROUP, _best(frame))
+    return Table(frame, _columns(frame), _notes(frame), _GROUP, _best(frame))
 
 
 def _plain(column: str, decimals: int = 3) -> Cell:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from diffenc.io.errors import UserError
 from diffenc.reporting.tables.common import CLAIM, GROUP, claim_columns, claim_of, difference_cell, p_cell, sources
-from diffenc.reporting.tables.formatting import Column, Row, Sheet, number
+from diffenc.reporting.tables.formatting import Column, Row, Table, number
 from diffenc.reporting.tables.notes import said
 from diffenc.results.arrays import Totals, check_noise, per_image, read_totals
 from diffenc.results.runs import check_runs
@@ -22,7 +22,7 @@ _PAIRED = [
 ]
 
 
-def paired(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Sheet:
+def paired(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Table:
     """For each comparison the models' difference over test images: of all their seeds together, then pair by pair.
 
     Raises:
@@ -44,7 +44,7 @@ def paired(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) 
         Column("correlation", lambda row: number(row["correlation"], 4)),
         Column("narrowing", lambda row: number(row["narrowing"], 1)),
     ]
-    return Sheet(frame, columns, _notes(study, runs, frame) + sources(study, runs), GROUP)
+    return Table(frame, columns, _notes(study, runs, frame) + sources(study, runs), GROUP)
 
 
 def _on_images(study: Study, comparison: Comparison, folder: Path) -> Iterator[Row]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from diffenc.reporting.tables.common import CLAIM, GROUP, claim_columns, claim_of, samples_of, sizes, sources
-from diffenc.reporting.tables.formatting import Cell, Column, Row, Sheet, number
+from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, number
 from diffenc.reporting.tables.notes import said
 from diffenc.results.runs import check_runs
 from diffenc.statistics import power as inference
@@ -20,7 +20,7 @@ _PLANNED = [
 ]
 
 
-def power(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Sheet:
+def power(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Table:
     """For each comparison the spread over seeds, the chance that its test had to find EFFECTS, and the seeds needed.
 
     The columns seeds_to_see_X_upper_sd have both standard deviations at the upper end of their 90 % intervals.
@@ -38,7 +38,7 @@ def power(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -
         *(Column(f"power for {effect:g}", _power(effect)) for effect in EFFECTS),
         *(Column(f"seeds for {effect:g}", _seeds(effect)) for effect in EFFECTS),
     ]
-    return Sheet(frame, columns, _notes(study, frame) + sources(study, runs), GROUP)
+    return Table(frame, columns, _notes(study, frame) + sources(study, runs), GROUP)
 
 
 def _planned(comparison: Comparison, lower: list[float], than: list[float]) -> list[object]:

@@ -16,7 +16,7 @@ from diffenc.reporting.tables.common import (
     sizes,
     sources,
 )
-from diffenc.reporting.tables.formatting import Column, Row, Sheet, number, p_value
+from diffenc.reporting.tables.formatting import Column, Row, Table, number, p_value
 from diffenc.reporting.tables.notes import said
 from diffenc.results.runs import check_runs
 from diffenc.results.tests import add_holm
@@ -33,7 +33,7 @@ _TESTED = [
 ]
 
 
-def statistics(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Sheet:
+def statistics(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Table:
     """Every comparison of totals, with each seed's value, two intervals, effect size and three one-sided p-values.
 
     Holm's are those in `tests` (`diffenc.results.tests.add_holm`), which knows the whole study's family; without them
@@ -62,7 +62,7 @@ def statistics(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Pa
         Column("p, Holm", p_cell("p_holm")),
         Column("p, permutation", _permutation),
     ]
-    return Sheet(frame, columns, _notes(frame, whole) + sources(study, runs), GROUP)
+    return Table(frame, columns, _notes(frame, whole) + sources(study, runs), GROUP)
 
 
 def _tested(comparison: Comparison, lower: list[float], than: list[float]) -> list[object]:
