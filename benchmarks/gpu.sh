@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All that is to be found out on a GPU, in one go: python3 needs torch, pandas, matplotlib, pydantic, pyyaml and safetensors.
+# All that is to be found out on a GPU, in one go. python3 needs torch, numpy, pandas, matplotlib, seaborn, tabulate,
+# pydantic, pyyaml, ruamel.yaml, safetensors and tqdm.
 #
 #     benchmarks/gpu.sh FOLDER
 #

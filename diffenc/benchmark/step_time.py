@@ -20,7 +20,7 @@ from diffenc.benchmark.ways import WAYS
 from diffenc.data.catalog import DATASETS, DatasetSpec
 from diffenc.networks.group_norm import GroupNorm
 from diffenc.networks.layers import Conv2d, ConvTranspose2d, Linear
-from diffenc.runtime import device as precision
+from diffenc.runtime.device import allow_tf32, compute_dtype, resolve_precision
 from diffenc.runtime.processes import Processes
 from diffenc.study.settings import Training
 from diffenc.training.batches import Batches
@@ -49,7 +49,7 @@ def ways_of(device: torch.device) -> list[str]:
     """Those that tell something on this device."""
     if device.type == "cuda":
         return list(WAYS)
-    return ["float32", "bf16"] if precision.resolved("auto", device) == "bf16" else ["float32"]
+    return ["float32", "bf16"] if resolve_precision("auto", device) == "bf16" else ["float32"]
 
 
 class Bench:
@@ -66,7 +66,7 @@ class Bench:
         """A row for each model in each way, and what share of the peak of the same run it reached."""
         rows, before = [], None
         for model, way in itertools.product(models, ways):
-            of_peak = precision.dtype(WAYS[way].precision), model_config(model, self.spec).width
+            of_peak = compute_dtype(WAYS[way].precision), model_config(model, self.spec).width
             if of_peak != before:
                 self._peak(*of_peak)
             rows.append(self._row(model, way, kinds))
@@ -81,14 +81,14 @@ class Bench:
         net = build(model, self.spec, "fixed", training.dropout).to(self.device)
         step = Step(net, training, Processes(self.device))
         if way.tf32:
-            precision.allow_tf32(products=True, convolutions=True)
+            allow_tf32(products=True, convolutions=True)
         batch = self.batches(0)
         with torch.compiler.set_stance("force_eager") if way.eager else nullcontext():
             (first,) = peak.seconds(lambda: step(batch, 0), self.device, times=1, uncounted=0)
             taken = sorted(peak.seconds(lambda: step(batch, 1), self.device, self.steps, uncounted=1))
             memory = _peak_memory(self.device)
             found = self._kinds(step) if kinds else {}
-        dtype = precision.dtype(way.precision)
+        dtype = compute_dtype(way.precision)
         return {
             **{"model": model, "way": name, "batch": self.batch, "parameters": parameters(net)},
             **{"ms": 1000 * taken[0], "median_ms": 1000 * taken[len(taken) // 2], "first_s": first},
@@ -102,7 +102,7 @@ class Bench:
         self.peaks[dtype] = found.highest(self.peaks.get(dtype, found))
 
     def _shares(self, row: dict[str, Any]) -> dict[str, float]:
-        best = self.peaks[precision.dtype(WAYS[row["way"]].precision)]
+        best = self.peaks[compute_dtype(WAYS[row["way"]].precision)]
         return {
             "peak_tflops": best.convolution / 1e12,
             "of_convolution": 1e12 * row["tflops"] / best.convolution,

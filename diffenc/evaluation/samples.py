@@ -9,7 +9,7 @@ from torch import Tensor
 from diffenc.models import noise
 from diffenc.models.diffusion import Diffusion
 from diffenc.models.noise import Purpose
-from diffenc.runtime.device import compiled, dtype, exact_float32
+from diffenc.runtime.device import compiled, compute_dtype, exact_float32
 from diffenc.runtime.processes import Processes
 from diffenc.study.settings import Samples
 from diffenc.study.stages import ENCODING_TIMES, HEATMAP_TIMES
@@ -37,7 +37,7 @@ def draw_samples(
     """
     exact_float32()
     processes, model = processes or Processes(device), model.to(device)
-    model.compute_in(dtype(settings.precision))
+    model.compute_in(compute_dtype(settings.precision))
 
     def draw(positions: Tensor) -> np.ndarray:
         def step_noise(i: int) -> Tensor:

@@ -20,14 +20,16 @@ def exact_float32() -> None:
     allow_tf32(products=False, convolutions=False)
 
 
-def resolved(precision: Literal["auto", "float32", "bf16"], device: torch.device) -> Literal["float32", "bf16"]:
+def resolve_precision(
+    precision: Literal["auto", "float32", "bf16"], device: torch.device
+) -> Literal["float32", "bf16"]:
     """`auto` is bf16 where the device has units for its products, tensor cores or AMX, and float32 elsewhere."""
     if precision != "auto":
         return precision
     return "bf16" if _multiplies_bf16(device) else "float32"
 
 
-def dtype(precision: Literal["float32", "bf16"]) -> torch.dtype:
+def compute_dtype(precision: Literal["float32", "bf16"]) -> torch.dtype:
     """Of activations and products."""
     return torch.bfloat16 if precision == "bf16" else torch.float32
 

@@ -5,8 +5,7 @@ from torch import Tensor, nn
 
 from diffenc.io.errors import UserError
 from diffenc.models.diffusion import Diffusion, bits_per_dimension
-from diffenc.runtime import device as precision
-from diffenc.runtime.device import compiled
+from diffenc.runtime.device import allow_tf32, compiled, compute_dtype, resolve_precision
 from diffenc.runtime.processes import Processes
 from diffenc.study.settings import Training
 from diffenc.training.batches import Batch
@@ -56,10 +55,10 @@ class Step:
 
     def __init__(self, model: Diffusion, training: Training, processes: Processes) -> None:
         self.model, self.training, self.processes, device = model, training, processes, processes.device
-        self.precision = precision.resolved(training.precision, device)
+        self.precision = resolve_precision(training.precision, device)
         # convolutions in TF32 turn the encoder's gradients away (benchmarks/README.md)
-        precision.allow_tf32(products=self.precision == "bf16", convolutions=False)
-        model.compute_in(precision.dtype(self.precision))
+        allow_tf32(products=self.precision == "bf16", convolutions=False)
+        model.compute_in(compute_dtype(self.precision))
         self.loss = processes.data_parallel(Loss(model, device))
         self.optimizer = optimizer_for(model, training)
         self.parameters = list(model.parameters())

@@ -1,10 +1,12 @@
 """A training of a few steps on digits, and what it left."""
 
+import contextlib
 import json
 import subprocess
 import time
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -35,6 +37,26 @@ def train(digits, out, model="VDMv-2", seed=1, checkpoint_steps=None, schedule="
     trainer = Trainer(Run("digits", model, schedule, seed), training, "test", digits, out, CPU)
     trainer.run(checkpoint_steps, 600, again)
     return out
+
+
+class Killed(Exception):
+    pass
+
+
+@contextlib.contextmanager
+def killed_before_its_end(what="diffenc.training.trainer.Trainer._publish"):
+    """Whoever trains within is stopped where it calls `what`: all steps are done, the results not yet there."""
+
+    def killed(*_):
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(what, killed)
+        try:
+            yield
+        except Killed:
+            return
+    pytest.fail(f"{what} was not called")
 
 
 def weights(folder):

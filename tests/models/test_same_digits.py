@@ -13,7 +13,7 @@ from diffenc.data.catalog import DATASETS
 from diffenc.evaluation.elbo import evaluate, mean_and_error
 from diffenc.models import noise
 from diffenc.models.diffusion import bits_per_dimension
-from diffenc.runtime.device import Compiled, resolved
+from diffenc.runtime.device import Compiled, resolve_precision
 from diffenc.runtime.processes import Processes
 from diffenc.study.settings import Evaluation, Training
 from diffenc.training.batches import Batches
@@ -142,5 +142,5 @@ def test_rates_are_the_forward_mode_derivative():
 def test_auto_is_float32_where_bf16_gains_nothing(monkeypatch):
     for amx, expected in ((True, "bf16"), (False, "float32")):
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx)
-        assert resolved("auto", CPU) == expected
-    assert resolved("bf16", CPU) == "bf16"
+        assert resolve_precision("auto", CPU) == expected
+    assert resolve_precision("bf16", CPU) == "bf16"

@@ -14,7 +14,7 @@ from diffenc.reporting.tables.power import power
 from diffenc.reporting.tables.seeds import seeds
 from diffenc.results.runs import collect
 from diffenc.results.tests import compare
-from diffenc.statistics import power as inference
+from diffenc.statistics import power as of_welch
 from diffenc.statistics.resampling import permutation_p
 from diffenc.statistics.welch import holm
 from diffenc.study.load import parse_study
@@ -160,9 +160,9 @@ def test_power_from_the_seeds_spread(tmp_path):
         assert [row["sd_lower"], row["sd_than"]] == pytest.approx(sd)
         wide = [s * np.sqrt(2 / stats.chi2.ppf(0.05, 2)) for s in sd]
         for effect in (0.01, 0.02, 0.05):
-            assert row[f"power_to_see_{effect}"] == pytest.approx(inference.power(effect, *sd, 3))
-            assert row[f"seeds_to_see_{effect}"] == inference.seeds_needed(effect, *sd)
-            assert row[f"seeds_to_see_{effect}_upper_sd"] == inference.seeds_needed(effect, *wide)
+            assert row[f"power_to_see_{effect}"] == pytest.approx(of_welch.power(effect, *sd, 3))
+            assert row[f"seeds_to_see_{effect}"] == of_welch.seeds_needed(effect, *sd)
+            assert row[f"seeds_to_see_{effect}_upper_sd"] == of_welch.seeds_needed(effect, *wide)
     rows, notes = read(sheet, tmp_path)
     row = sheet.frame.iloc[0]
     assert rows[0]["power for 0.01"] == f"{row['power_to_see_0.01']:.2f}"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from short_training import CPU, history, published, same_weights, train, wait_for, weights
+from short_training import CPU, history, killed_before_its_end, published, same_weights, train, wait_for, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from diffenc import data
@@ -123,16 +123,8 @@ def test_interrupted_and_run_again_equals_undisturbed_bit_for_bit(place, process
 
 
 def test_begun_by_one_and_ended_by_two(place):
-    class Killed(Exception):
-        pass
-
-    def killed(self):
-        raise Killed
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "_publish", killed)
-        with pytest.raises(Killed):
-            train(place / "digits", place / "one-two", "DiffEnc-2-1", checkpoint_steps=7, **PROTOCOL)
+    with killed_before_its_end():
+        train(place / "digits", place / "one-two", "DiffEnc-2-1", checkpoint_steps=7, **PROTOCOL)
     done(command(place, "one-two"))
     agree(place / "one-two", place / "one")
     assert history(place / "one-two")[:2] == history(place / "one")[:2]
@@ -257,22 +249,14 @@ def test_devices_of_a_study():
 
 
 def test_tensorboard_shows_every_line_once(place, tmp_path):
-    class Killed(Exception):
-        pass
-
-    def killed(self):
-        raise Killed
-
     def run():
         training = Training(**PROTOCOL)
         which, where = Run("digits", "VDMv-2", "fixed", 1), (place / "digits", tmp_path, CPU)
         trainer = Trainer(which, training, "test", *where, tensorboard=True)
         trainer.run(7, 600)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "_publish", killed)
-        with pytest.raises(Killed):
-            run()
+    with killed_before_its_end():
+        run()
     time.sleep(1)  # event files are told apart by the second
     run()
     events = EventAccumulator(str(tmp_path / "tensorboard"))

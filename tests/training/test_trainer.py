@@ -12,7 +12,17 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from short_training import CPU, STUDY, history, published, same_weights, train, wait_for, weights
+from short_training import (
+    CPU,
+    STUDY,
+    history,
+    killed_before_its_end,
+    published,
+    same_weights,
+    train,
+    wait_for,
+    weights,
+)
 
 from diffenc import data
 from diffenc.io.errors import UserError
@@ -169,16 +179,8 @@ def test_putting_back_leaves_another_configurations_checkpoints(digits, tmp_path
     for name in ("model.safetensors", "config.yaml"):
         (out / name).unlink()
 
-    class Killed(Exception):
-        pass
-
-    def killed(self):
-        raise Killed
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "_publish", killed)
-        with pytest.raises(Killed):
-            train(digits, out, steps=9, checkpoint_steps=4)
+    with killed_before_its_end():
+        train(digits, out, steps=9, checkpoint_steps=4)
     train(digits, out, steps=6)
     assert {path.name for path in out.glob("checkpoint-*")} == {
         "checkpoint-4.safetensors",
@@ -186,17 +188,12 @@ def test_putting_back_leaves_another_configurations_checkpoints(digits, tmp_path
     }
 
 
-def test_a_kill_while_results_are_published(digits, tmp_path, monkeypatch):
+def test_a_kill_while_results_are_published(digits, tmp_path):
     whole = train(digits, tmp_path / "whole")
 
-    class Killed(Exception):
-        pass
-
     for name in ("diffenc.training.artifacts.keep", "diffenc.training.checkpoint.Checkpoints.remove"):
-        with monkeypatch.context() as patch:
-            patch.setattr(name, lambda *_: (_ for _ in ()).throw(Killed))
-            with pytest.raises(Killed):
-                train(digits, tmp_path / name, checkpoint_steps=4)
+        with killed_before_its_end(name):
+            train(digits, tmp_path / name, checkpoint_steps=4)
         assert train(digits, tmp_path / name) == tmp_path / name
         assert same_weights(tmp_path / name, whole)
         assert published(tmp_path / name)
@@ -217,17 +214,9 @@ def test_kept_results_that_are_not_this_runs_are_not_put_back(digits, tmp_path, 
 def test_the_history_is_in_the_checkpoint(digits, tmp_path):
     whole = train(digits, tmp_path / "whole", steps=12)
 
-    class Killed(Exception):
-        pass
-
-    def killed(self):
-        raise Killed
-
     out = tmp_path / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "_publish", killed)
-        with pytest.raises(Killed):
-            train(digits, out, steps=12, checkpoint_steps=5)
+    with killed_before_its_end():
+        train(digits, out, steps=12, checkpoint_steps=5)
     (out / "checkpoint.history.jsonl").write_bytes(b"\xff[1]\n")
     train(digits, out, steps=12)
     assert history(out) == history(whole)

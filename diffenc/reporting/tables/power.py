@@ -8,7 +8,7 @@ from diffenc.reporting.tables.common import CLAIM, GROUP, claim_columns, claim_o
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, number
 from diffenc.reporting.tables.notes import said
 from diffenc.results.runs import check_runs
-from diffenc.statistics import power as inference
+from diffenc.statistics import power as of_welch
 from diffenc.statistics.welch import summarise
 from diffenc.study.study import Comparison, Study
 
@@ -45,12 +45,12 @@ def _planned(comparison: Comparison, lower: list[float], than: list[float]) -> l
     """A row of `power`, in the order of its columns."""
     sizes = len(lower), len(than)
     found = [summarise(values).se * n**0.5 for values, n in zip((lower, than), sizes, strict=True)]
-    upper = [inference.sd_interval(sd, n)[1] for sd, n in zip(found, sizes, strict=True)]
+    upper = [of_welch.sd_interval(sd, n)[1] for sd, n in zip(found, sizes, strict=True)]
     return [
         *claim_of(comparison).values(),
         *(*sizes, *found),
-        *(inference.power(effect, *found, sizes) for effect in EFFECTS),
-        *(inference.seeds_needed(effect, *sds) for effect in EFFECTS for sds in (found, upper)),
+        *(of_welch.power(effect, *found, sizes) for effect in EFFECTS),
+        *(of_welch.seeds_needed(effect, *sds) for effect in EFFECTS for sds in (found, upper)),
     ]
 
 
