@@ -15,7 +15,8 @@ from torch import Tensor
 
 from diffenc.data.catalog import DATASETS
 from diffenc.models import noise
-from diffenc.models.diffusion import Diffusion, bits_per_dimension
+from diffenc.models.diffusion import Diffusion
+from diffenc.models.model import bits_per_dimension
 from diffenc.runtime.device import Compiled, allow_tf32, exact_float32
 from diffenc.zoo.build import build
 

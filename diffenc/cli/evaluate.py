@@ -67,7 +67,7 @@ def evaluate(options: Namespace, processes: "Processes") -> None:
     terms = evaluate(model, images, settings, batch, processes.device, processes, given)
     if terms is None:
         return
-    gamma_0, gamma_1 = (gamma.item() for gamma in model.schedule.ends())
+    gamma_0, gamma_1 = (gamma.item() for gamma in model.ends())
     summary = {
         **identity,
         "release": data.manifest(options.data)["release"],

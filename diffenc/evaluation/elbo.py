@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from diffenc.evaluation.noise import Draw, draw, draw_as_authors
-from diffenc.models.diffusion import Diffusion, LossTerms, bits_per_dimension
+from diffenc.models.model import LossTerms, Model, bits_per_dimension
 from diffenc.runtime.device import compiled, exact_float32
 from diffenc.runtime.processes import Processes
 from diffenc.study.settings import Evaluation
@@ -24,7 +24,7 @@ BINS = 20
 
 @torch.no_grad()
 def evaluate(
-    model: Diffusion,
+    model: Model,
     images: np.ndarray,
     settings: Evaluation,
     batch: int,

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 
 from diffenc.evaluation.elbo import mean_and_error, summarise
 from diffenc.evaluation.noise import draw
-from diffenc.models.diffusion import Diffusion, bits_per_dimension
+from diffenc.models.diffusion import Diffusion
 from diffenc.models.finite_depth import best_ratios, kl, posterior_error, step_numbers
+from diffenc.models.model import bits_per_dimension
 from diffenc.results.finite_depth import BEST, EQUAL, name_of
 from diffenc.runtime.device import exact_float32
 from diffenc.study.settings import Depth
@@ -71,7 +72,7 @@ def finite_depth(
 
 def _measure(model: Diffusion, images: np.ndarray, start: int, settings: Depth, repeat: int) -> NDArray[np.float64]:
     """u, the continuous bound's three terms in bits per dimension, and q at each depth: (4 + depths, B)."""
-    device = model.schedule.ends()[0].device
+    device = model.ends()[0].device
     chunk = torch.from_numpy(np.array(images)).to(device)
     u, eps_0, eps_t = draw(
         settings.seed, repeat, torch.arange(start, start + len(chunk), device=device), chunk.shape[1:]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from diffenc.models import noise
 from diffenc.models.diffusion import Diffusion
+from diffenc.models.model import Model
 from diffenc.models.noise import Purpose
 from diffenc.runtime.device import compiled, compute_dtype, exact_float32
 from diffenc.runtime.processes import Processes
@@ -20,7 +21,7 @@ BATCH = 250  # samples that go through the network together; the noise does not 
 
 @torch.no_grad()
 def draw_samples(
-    model: Diffusion,
+    model: Model,
     shape: tuple[int, ...],
     settings: Samples,
     device: torch.device,
@@ -36,12 +37,12 @@ def draw_samples(
     None.
     """
     exact_float32()
-    processes, model = processes or Processes(device), model.to(device)
+    processes, model, state = processes or Processes(device), model.to(device), model.state_shape(shape)
     model.compute_in(compute_dtype(settings.precision))
 
     def draw(positions: Tensor) -> np.ndarray:
         def step_noise(i: int) -> Tensor:
-            return noise.normal(noise.keys(noise.stream(settings.seed, Purpose.SAMPLE, i), positions), shape)
+            return noise.normal(noise.keys(noise.stream(settings.seed, Purpose.SAMPLE, i), positions), state)
 
         return ancestral(model, settings.steps, step_noise).cpu().numpy()
 
@@ -50,7 +51,7 @@ def draw_samples(
     return np.concatenate(parts) if processes.first else None
 
 
-def ancestral(model: Diffusion, steps: int, noise: Callable[[int], Tensor]) -> Tensor:
+def ancestral(model: Model, steps: int, noise: Callable[[int], Tensor]) -> Tensor:
     """Images (B, C, H, W) uint8 by `steps` ancestral steps.
 
     Args:

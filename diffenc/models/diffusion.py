@@ -3,32 +3,17 @@
 "Eq." numbers are those of the DiffEnc paper; docs/equations.md has them all.
 """
 
-import math
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from diffenc.models import likelihood
 from diffenc.models.encoders import Encoder, over_pixels
+from diffenc.models.model import LossTerms, Model
 from diffenc.models.parameterizations import PARAMETERIZATIONS
 from diffenc.models.schedules import Schedule, alpha, alpha_squared, sigma, sigma_squared
 
 
-class LossTerms(NamedTuple):
-    """The negative ELBO's three terms, (B,) each, in nats an image."""
-
-    reconstruction: Tensor
-    latent: Tensor
-    diffusion: Tensor
-
-    @property
-    def total(self) -> Tensor:
-        """Their sum: the bound on -log p(x), (B,) nats."""
-        return self.reconstruction + self.latent + self.diffusion
-
-
-class Diffusion(nn.Module):
+class Diffusion(Model):
     """Continuous-time variational diffusion of images with K = `levels` values a pixel."""
 
     def __init__(
@@ -60,7 +45,7 @@ class Diffusion(nn.Module):
 
     def scale(self, images: Tensor) -> Tensor:
         """Pixels (B, C, H, W) uint8 -> x (B, C, H, W) in (-1, 1), in the model's precision."""
-        return likelihood.scale(images, self.levels, self.schedule.ends()[0].dtype)
+        return likelihood.scale(images, self.levels, self.ends()[0].dtype)
 
     def loss_terms(
         self,
@@ -70,16 +55,7 @@ class Diffusion(nn.Module):
         eps_t: Tensor | None = None,
         keys: Tensor | None = None,
     ) -> LossTerms:
-        """The three terms of the negative ELBO: of the hierarchical model (Eq. 1, 5), the diffusion term in
-        continuous time.
-
-        Args:
-            images: (B, C, H, W) uint8.
-            t: (B,) times in [0, 1]; by default low-discrepancy ones, with an offset from torch's generator.
-            eps_0: (B, C, H, W) noise of z_0; by default from torch's generator.
-            eps_t: (B, C, H, W) noise of z_t; likewise.
-            keys: (B,) dropout keys (`diffenc.models.noise`); None: no dropout.
-        """
+        """The negative ELBO of the hierarchical model (Eq. 1, 5), the diffusion term in continuous time."""
         x = self.scale(images)
         t = low_discrepancy(torch.rand(()).item(), len(x), x) if t is None else t
         eps_0 = torch.randn_like(x) if eps_0 is None else eps_0
@@ -91,18 +67,18 @@ class Diffusion(nn.Module):
 
     def _encoded(self, x: Tensor, gamma: Tensor, keys: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """x_0, x_1, x_t and its r, in one pass of the encoder."""
-        ends = torch.stack(self.schedule.ends()).repeat_interleave(len(x))
+        ends = torch.stack(self.ends()).repeat_interleave(len(x))
         encoded, r = self.encoder.with_mean_shift(x, torch.cat([ends, gamma]), keys)
         return *encoded.chunk(3), r
 
     def reconstruction(self, images: Tensor, x_0: Tensor, eps_0: Tensor) -> Tensor:
         """-log p(x | z_0) (App. D) with z_0 / alpha_0 = x_0 + exp(gamma_0 / 2) eps_0: (B,) nats."""
-        gamma_0, _ = self.schedule.ends()
+        gamma_0, _ = self.ends()
         return -likelihood.log_prob(images, x_0 + torch.exp(gamma_0 / 2) * eps_0, gamma_0, self.levels)
 
     def latent(self, x_1: Tensor) -> Tensor:
         """KL(q(z_1 | x) || N(0, I)) (App. D): (B,) nats."""
-        _, gamma_1 = self.schedule.ends()
+        _, gamma_1 = self.ends()
         variance = sigma_squared(gamma_1)
         kl = 0.5 * (alpha_squared(gamma_1) * x_1.square() + variance - variance.log() - 1)
         return kl.flatten(1).sum(1)
@@ -153,21 +129,20 @@ class Diffusion(nn.Module):
         spread = sigma(gamma_s) * torch.sqrt(-torch.expm1(gamma_s - gamma_t))
         return self._step_mean(z_t, gamma_s, gamma_t) + spread * eps
 
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """gamma_0 and gamma_1, both ()."""
+        return self.schedule.ends()
+
     def gammas(self, z: Tensor, *times: float) -> Tensor:
         """gamma at these times, (len(times),), on z's device and in its precision."""
         return self.schedule(torch.tensor(times, dtype=z.dtype, device=z.device))
 
     def decode(self, z_0: Tensor) -> Tensor:
         """z_0 (B, C, H, W) -> the most likely pixels (B, C, H, W) uint8."""
-        gamma_0, _ = self.schedule.ends()
+        gamma_0, _ = self.ends()
         return likelihood.most_likely(z_0 / alpha(gamma_0), gamma_0, self.levels)
 
 
 def low_discrepancy(offset: float, count: int, like: Tensor) -> Tensor:
     """t_i = (offset + i / B) mod 1: (B,) times that cover [0, 1] evenly (VDM, appendix I.1)."""
     return (offset + torch.arange(count, dtype=like.dtype, device=like.device) / count) % 1
-
-
-def bits_per_dimension(nats: Tensor, dimensions: int) -> Tensor:
-    """Nats an image -> bits per dimension."""
-    return nats / (dimensions * math.log(2))

@@ -15,7 +15,7 @@ from diffenc.io.errors import UserError
 from diffenc.io.files import write_file
 from diffenc.io.schema import first_difference
 from diffenc.io.tensors import load_tensors, save_tensors
-from diffenc.models.diffusion import Diffusion
+from diffenc.models.model import Model
 from diffenc.study.stages import CONFIG, MODEL, TRAINED
 from diffenc.study.study import Run
 from diffenc.zoo.build import assemble
@@ -39,13 +39,10 @@ def configuration(
     }
 
 
-def save_model(
-    folder: Path, parameters: dict[str, Tensor], average: dict[str, Tensor], config: dict[str, Any]
-) -> None:
-    """The final weights, plain and averaged, and the resolved configuration."""
-    kinds = {"parameter": parameters, "ema": average}
+def save_model(folder: Path, weights: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> None:
+    """The final weights by kind, `parameter`, `ema` (their average) and `buffer`, and the resolved configuration."""
     save_tensors(
-        folder / MODEL, {f"{kind}/{name}": v for kind, values in kinds.items() for name, v in values.items()}
+        folder / MODEL, {f"{kind}/{name}": v for kind, values in weights.items() for name, v in values.items()}
     )
     write_file(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
 
@@ -70,13 +67,13 @@ def trained(folder: Path, config: dict[str, Any]) -> bool:
     return True
 
 
-def _empty(config: dict[str, Any]) -> Diffusion:
+def _empty(config: dict[str, Any]) -> Model:
     """A model of the configuration's shape. Raises KeyError or TypeError if it is not one."""
     shape, images = ModelConfig(**config["shape"]), config["images"]
     return assemble(shape, images["channels"], images["levels"], images["side"], config["schedule"])
 
 
-def load_model(folder: Path) -> tuple[Diffusion, dict[str, Any]]:
+def load_model(folder: Path) -> tuple[Model, dict[str, Any]]:
     """A trained run's model with its averaged weights, on the CPU, and its configuration. Raises UserError."""
     remedy = "train the run first (diffenc train, or snakemake with its evaluation as the target)"
     try:
@@ -90,7 +87,7 @@ def load_model(folder: Path) -> tuple[Diffusion, dict[str, Any]]:
         tensors, _ = load_tensors(folder / MODEL)
     except UserError as error:
         raise UserError(f"{error}; {remedy}")
-    weights = {n.removeprefix("ema/"): tensor for n, tensor in tensors.items() if n.startswith("ema/")}
+    weights = {name.partition("/")[2]: one for name, one in tensors.items() if name.startswith(("ema/", "buffer/"))}
     try:
         model.load_state_dict(weights)
     except RuntimeError:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from diffenc.io.errors import UserError
 from diffenc.io.schema import first_difference
 from diffenc.io.tensors import load_metadata, load_tensors, save_tensors
+from diffenc.models.model import LossTerms
 from diffenc.runtime.processes import Processes
 
 PARTIAL_HISTORY = "checkpoint.history.jsonl"
@@ -21,19 +22,20 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class TrainingState:
-    """Parameters, their average, AdamW's moments, the step, the history, and the sums since its last line."""
+    """Parameters and their average, AdamW's moments, buffers, step, history, and the sums since its last line."""
 
     def __init__(self, model: nn.Module, average: list[Tensor], optimizer: torch.optim.Optimizer) -> None:
         self.names = [name for name, _ in model.named_parameters()]
         self.parameters = list(model.parameters())
         self.average, self.optimizer = average, optimizer
+        self.buffers = {name: one for name, one in model.state_dict().items() if name not in self.names}
         self.step = 0
         self.history: list[dict[str, Any]] = []
-        self.sums = torch.zeros(3, dtype=torch.float64, device=self.parameters[0].device)
+        self.sums = torch.zeros(len(LossTerms._fields), dtype=torch.float64, device=self.parameters[0].device)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything but the step and the history, by name."""
-        tensors = {"sums": self.sums}
+        tensors = {"sums": self.sums, **{f"buffer/{name}": one for name, one in self.buffers.items()}}
         for name, parameter, average in zip(self.names, self.parameters, self.average, strict=True):
             tensors |= {f"parameter/{name}": parameter, f"ema/{name}": average}
             tensors |= {f"{moment}/{name}": self.optimizer.state[parameter][moment] for moment in _MOMENTS}
@@ -46,6 +48,8 @@ class TrainingState:
             parameter.copy_(tensors[f"parameter/{name}"])
             average.copy_(tensors[f"ema/{name}"])
             self._set_moments(parameter, [tensors[f"{moment}/{name}"] for moment in _MOMENTS])
+        for name, one in self.buffers.items():
+            one.copy_(tensors[f"buffer/{name}"])
         self.sums.copy_(tensors["sums"])
         self.step, self.history = step, history
 

@@ -29,4 +29,4 @@ def adopt(run: Run, weights: Weights, study: str, data_folder: Path, out: Path) 
         "weights": {"format": weights.format, "sha256": sha256_of(file), "config_sha256": sha256_of(weights.config)},
         "results_version": versions.ADOPT,
     }
-    save_model(out, {}, dict(model.named_parameters()), config)
+    save_model(out, {"ema": dict(model.named_parameters())}, config)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from diffenc.io.errors import UserError
-from diffenc.models.diffusion import Diffusion, bits_per_dimension
+from diffenc.models.model import Model, bits_per_dimension
 from diffenc.runtime.device import allow_tf32, compiled, compute_dtype, resolve_precision
 from diffenc.runtime.processes import Processes
 from diffenc.study.settings import Training
@@ -34,7 +34,7 @@ def ema_update(average: list[Tensor], parameters: list[Tensor], rate: float) -> 
 class Loss(nn.Module):
     """The training loss as a module of its own, as DistributedDataParallel wants it."""
 
-    def __init__(self, model: Diffusion, device: torch.device) -> None:
+    def __init__(self, model: Model, device: torch.device) -> None:
         super().__init__()
         self.model, self.terms = model, compiled(model.loss_terms, device)
 
@@ -53,7 +53,7 @@ class Step:
         processes: those that share the batch.
     """
 
-    def __init__(self, model: Diffusion, training: Training, processes: Processes) -> None:
+    def __init__(self, model: Model, training: Training, processes: Processes) -> None:
         self.model, self.training, self.processes, device = model, training, processes, processes.device
         self.precision = resolve_precision(training.precision, device)
         # convolutions in TF32 turn the encoder's gradients away (benchmarks/README.md)

@@ -16,7 +16,7 @@ import torch
 from diffenc import data
 from diffenc.io.errors import UserError
 from diffenc.io.files import locked, write_file
-from diffenc.models.diffusion import Diffusion, LossTerms
+from diffenc.models.model import LossTerms, Model
 from diffenc.runtime.processes import Processes
 from diffenc.runtime.signals import Stopped, StopSignal
 from diffenc.study import versions
@@ -67,7 +67,7 @@ class Trainer:
         self.config = resolve(run, shape, training, study, data_folder)
         part = self.processes.part(training.batch)
         self.batches = Batches(data.load(data_folder, "train"), training.batch, run.seed, device, part)
-        self.model: Diffusion = create(shape, spec, run.schedule, training.dropout, run.seed).to(device)
+        self.model: Model = create(shape, spec, run.schedule, training.dropout, run.seed).to(device)
         self.step = Step(self.model, training, self.processes)
         self.state = TrainingState(self.model, self.step.average, self.step.optimizer)
         self.checkpoints = Checkpoints(out, self.config)
@@ -170,7 +170,7 @@ class Trainer:
         seconds, steps = time.monotonic() - since[0], self.state.step - since[1]
         means = self.state.sums / (self.state.step - last_step(self.state.history))
         terms = dict(zip(LossTerms._fields, means.tolist(), strict=True))
-        gamma_0, gamma_1 = (gamma.item() for gamma in self.model.schedule.ends())
+        gamma_0, gamma_1 = (gamma.item() for gamma in self.model.ends())
         line: Line = {
             "step": self.state.step,
             "epoch": round(self.state.step * self.training.batch / self.batches.count, 3),
@@ -199,9 +199,9 @@ class Trainer:
         self.logger.note("training", self.state, "done")
         write_file(self.out / HISTORY, as_text(self.state.history))
         write_file(self.out / COST, json.dumps(self.logger.cost()) + "\n")
-        names = self.state.names
-        parameters, average = (dict(zip(names, v, strict=True)) for v in (self.state.parameters, self.state.average))
-        save_model(self.out, parameters, average, self.config)
+        named = [dict(zip(self.state.names, v, strict=True)) for v in (self.state.parameters, self.state.average)]
+        weights = dict(zip(("parameter", "ema"), named, strict=True)) | {"buffer": self.state.buffers}
+        save_model(self.out, weights, self.config)
         artifacts.keep(self.out)
         self.checkpoints.remove()
         self.logger.end(self.state)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffenc.models.diffusion import bits_per_dimension
+from diffenc.models.model import bits_per_dimension
 from diffenc.study.settings import Training
 from diffenc.training.step import ema_update, optimizer_for
 from diffenc.zoo.flax_checkpoint import from_flax, leaves, load_checkpoint, parameter_name, read_msgpack

@@ -12,7 +12,7 @@ from diffenc import data
 from diffenc.data.catalog import DATASETS
 from diffenc.evaluation.elbo import evaluate, mean_and_error
 from diffenc.models import noise
-from diffenc.models.diffusion import bits_per_dimension
+from diffenc.models.model import bits_per_dimension
 from diffenc.runtime.device import Compiled, resolve_precision
 from diffenc.runtime.processes import Processes
 from diffenc.study.settings import Evaluation, Training

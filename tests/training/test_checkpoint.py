@@ -17,7 +17,7 @@ from diffenc.io.errors import UserError
 from diffenc.io.files import locked
 from diffenc.runtime.signals import StopSignal
 from diffenc.study.settings import Training
-from diffenc.training.checkpoint import Checkpoints
+from diffenc.training.checkpoint import Checkpoints, TrainingState
 from diffenc.training.trainer import Trainer
 
 TRAINING = Training(steps=8, batch=4, warmup=2, log_every=2, ema=0.9)
@@ -52,6 +52,38 @@ def fingerprint(state):
 
 def test_the_last_two_are_kept(trainer):
     assert names(trainer.checkpoints) == ["checkpoint-6.safetensors", "checkpoint-4.safetensors"]
+
+
+class Counting(torch.nn.Linear):
+    """Counts its passes in a buffer."""
+
+    def __init__(self):
+        super().__init__(2, 1)
+        self.register_buffer("passes", torch.tensor(0))
+
+    def forward(self, x):
+        self.passes += 1
+        return super().forward(x)
+
+
+def counting():
+    model = Counting()
+    average = [parameter.detach().clone() for parameter in model.parameters()]
+    state = TrainingState(model, average, torch.optim.AdamW(model.parameters()))
+    model(torch.ones(1, 2)).sum().backward()
+    state.optimizer.step()
+    return model, state
+
+
+def test_buffers_are_kept(tmp_path):
+    model, state = counting()
+    state.step = 1
+    model(torch.ones(1, 2))
+    Checkpoints(tmp_path, {}).save(state)
+    other, again = counting()
+    Checkpoints(tmp_path, {}).restore(again)
+    assert other.passes == 2
+    assert all(torch.equal(a, b) for a, b in zip(other.parameters(), model.parameters(), strict=True))
 
 
 @pytest.fixture

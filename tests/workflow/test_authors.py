@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pipeline import check_out, snakemake
 
-from diffenc.models.diffusion import bits_per_dimension
+from diffenc.models.model import bits_per_dimension
 
 CHECKPOINTS = {
     "vdmv": "fixed",

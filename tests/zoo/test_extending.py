@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from diffenc import data
 from diffenc.cli import check_model
 from diffenc.cli.main import main
 from diffenc.data.catalog import DATASETS
@@ -17,7 +18,10 @@ from diffenc.evaluation.finite_depth import finite_depth
 from diffenc.io.errors import UserError
 from diffenc.models.encoders import NonTrainable
 from diffenc.study.load import parse_study
-from diffenc.study.settings import Depth, Inspection
+from diffenc.study.settings import Depth, Inspection, Training
+from diffenc.study.study import Run
+from diffenc.training.artifacts import load_model
+from diffenc.training.trainer import Trainer
 from diffenc.zoo import build, plugins
 from diffenc.zoo.configs import adapted
 from diffenc.zoo.flops import flops, parameters
@@ -50,6 +54,15 @@ class Idle(Fade):
     def __init__(self):
         super().__init__()
         self.unused = torch.nn.Linear(2, 2)
+
+
+class Buffered(Fade):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(0.5))
+
+    def forward(self, x, gamma):
+        return self.scale * super().forward(x, gamma)
 
 
 class Coarse(Fade):
@@ -135,6 +148,16 @@ def test_it_goes_on_after_an_interruption_and_on_two_processes(folder):
     found = list(check_model.of_training(study(strength=0.7), "Faded"))
     assert [one.what.rpartition("training ")[2] for one in found] == ["stopped and gone on", "on two processes"]
     assert all(one.holds for one in found), found
+
+
+def test_one_with_a_buffer_is_trained_and_loaded(folder):
+    data.prepare("digits", folder / "digits", folder)
+    given = (Run("digits", "Faded", "fixed", 1), Training(steps=1, batch=4, precision="float32"), "fading")
+    shape = study("fading:Buffered").base_shape("Faded")
+    trainer = Trainer(*given, folder / "digits", folder / "run", CPU, base=shape)
+    trainer.model.encoder.scale.fill_(0.25)
+    trainer.run(None, 600)
+    assert load_model(folder / "run")[0].encoder.scale == 0.25
 
 
 def test_a_weight_that_takes_no_part_is_named(folder):

@@ -1,0 +1,79 @@
+"""What training, evaluation and sampling ask of a model, and the three terms of its loss."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class LossTerms(NamedTuple):
+    """The negative ELBO's three terms, (B,) each, in nats an image."""
+
+    reconstruction: Tensor
+    latent: Tensor
+    diffusion: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Their sum: the bound on -log p(x), (B,) nats."""
+        return self.reconstruction + self.latent + self.diffusion
+
+
+class Model(nn.Module, ABC):
+    """A likelihood-based diffusion model of images with K = `levels` values a pixel.
+
+    What is trained are its parameters, all of them; checkpoints hold these and the buffers of its state_dict. A
+    buffer that changes must change alike in all processes: nothing averages it.
+    """
+
+    levels: int
+
+    @abstractmethod
+    def loss_terms(
+        self,
+        images: Tensor,
+        t: Tensor | None = None,
+        eps_0: Tensor | None = None,
+        eps_t: Tensor | None = None,
+        keys: Tensor | None = None,
+    ) -> LossTerms:
+        """The three terms of the negative ELBO, whose mean over images and noise is descended and evaluated.
+
+        Args:
+            images: (B, C, H, W) uint8.
+            t: (B,) times in [0, 1]; by default low-discrepancy ones, with an offset from torch's generator.
+            eps_0: (B, C, H, W) noise of z_0; by default from torch's generator.
+            eps_t: (B, C, H, W) noise of z_t; likewise.
+            keys: (B,) dropout keys (`diffenc.models.noise`); None: no dropout.
+        """
+
+    @abstractmethod
+    def compute_in(self, precision: torch.dtype) -> None:
+        """Let the networks' products have this precision, as far as the model bears it."""
+
+    @abstractmethod
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """gamma = -log SNR at t = 0 and at t = 1, both ()."""
+
+    @abstractmethod
+    def gammas(self, z: Tensor, *times: float) -> Tensor:
+        """gamma at these times, (len(times),), on z's device and in its precision."""
+
+    def state_shape(self, images: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of one z_t, for images of the shape (C, H, W)."""
+        return images
+
+    @abstractmethod
+    def step_between(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor) -> Tensor:
+        """An ancestral step from z_t (B, *state_shape) at gamma_t to z_s at gamma_s, both (), with noise like z_t."""
+
+    @abstractmethod
+    def decode(self, z_0: Tensor) -> Tensor:
+        """z_0 (B, *state_shape) -> the most likely pixels (B, C, H, W) uint8."""
+
+
+def bits_per_dimension(nats: Tensor, dimensions: int) -> Tensor:
+    """Nats an image -> bits per dimension."""
+    return nats / (dimensions * math.log(2))
