@@ -11,7 +11,7 @@ from torch import Tensor
 
 from diffenc.io.errors import UserError
 from diffenc.models import noise
-from diffenc.models.diffusion import low_discrepancy
+from diffenc.models.model import low_discrepancy
 from diffenc.models.noise import Purpose
 
 # (seed, pass, image indices (B,), (C, H, W)) -> t (B,), eps_0 and eps_t (B, C, H, W)

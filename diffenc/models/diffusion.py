@@ -47,22 +47,12 @@ class Diffusion(Model):
         """Pixels (B, C, H, W) uint8 -> x (B, C, H, W) in (-1, 1), in the model's precision."""
         return likelihood.scale(images, self.levels, self.ends()[0].dtype)
 
-    def loss_terms(
-        self,
-        images: Tensor,
-        t: Tensor | None = None,
-        eps_0: Tensor | None = None,
-        eps_t: Tensor | None = None,
-        keys: Tensor | None = None,
+    def terms_at(
+        self, images: Tensor, gamma: Tensor, slope: Tensor, eps_0: Tensor, eps_t: Tensor, keys: Tensor | None = None
     ) -> LossTerms:
         """The negative ELBO of the hierarchical model (Eq. 1, 5), the diffusion term in continuous time."""
-        x = self.scale(images)
-        t = low_discrepancy(torch.rand(()).item(), len(x), x) if t is None else t
-        eps_0 = torch.randn_like(x) if eps_0 is None else eps_0
-        eps_t = torch.randn_like(x) if eps_t is None else eps_t
-        gamma = self.schedule(t)
-        x_0, x_1, x_t, r = self._encoded(x, gamma, keys)
-        diffusion = self.diffusion(x_t, r, gamma, self.schedule.dgamma_dt(t), eps_t, keys)
+        x_0, x_1, x_t, r = self._encoded(self.scale(images), gamma, keys)
+        diffusion = self.diffusion(x_t, r, gamma, slope, eps_t, keys)
         return LossTerms(self.reconstruction(images, x_0, eps_0), self.latent(x_1), diffusion)
 
     def _encoded(self, x: Tensor, gamma: Tensor, keys: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
@@ -141,8 +131,3 @@ class Diffusion(Model):
         """z_0 (B, C, H, W) -> the most likely pixels (B, C, H, W) uint8."""
         gamma_0, _ = self.ends()
         return likelihood.most_likely(z_0 / alpha(gamma_0), gamma_0, self.levels)
-
-
-def low_discrepancy(offset: float, count: int, like: Tensor) -> Tensor:
-    """t_i = (offset + i / B) mod 1: (B,) times that cover [0, 1] evenly (VDM, appendix I.1)."""
-    return (offset + torch.arange(count, dtype=like.dtype, device=like.device) / count) % 1

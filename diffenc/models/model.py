@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from diffenc.models.schedules import Schedule
+
 
 class LossTerms(NamedTuple):
     """The negative ELBO's three terms, (B,) each, in nats an image."""
@@ -29,8 +31,8 @@ class Model(nn.Module, ABC):
     """
 
     levels: int
+    schedule: Schedule
 
-    @abstractmethod
     def loss_terms(
         self,
         images: Tensor,
@@ -39,7 +41,7 @@ class Model(nn.Module, ABC):
         eps_t: Tensor | None = None,
         keys: Tensor | None = None,
     ) -> LossTerms:
-        """The three terms of the negative ELBO, whose mean over images and noise is descended and evaluated.
+        """The three terms of the negative ELBO, whose mean over images, times and noise is descended and evaluated.
 
         Args:
             images: (B, C, H, W) uint8.
@@ -48,6 +50,16 @@ class Model(nn.Module, ABC):
             eps_t: (B, C, H, W) noise of z_t; likewise.
             keys: (B,) dropout keys (`diffenc.models.noise`); None: no dropout.
         """
+        like = images.to(self.ends()[0].dtype)
+        t = low_discrepancy(torch.rand(()).item(), len(like), like) if t is None else t
+        eps_0, eps_t = (torch.randn_like(like) if eps is None else eps for eps in (eps_0, eps_t))
+        return self.terms_at(images, *self.schedule.at(t), eps_0, eps_t, keys)
+
+    @abstractmethod
+    def terms_at(
+        self, images: Tensor, gamma: Tensor, slope: Tensor, eps_0: Tensor, eps_t: Tensor, keys: Tensor | None = None
+    ) -> LossTerms:
+        """`loss_terms` at gamma_t (B,), where gamma' is `slope`, (B,) or ()."""
 
     @abstractmethod
     def compute_in(self, precision: torch.dtype) -> None:
@@ -72,6 +84,11 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def decode(self, z_0: Tensor) -> Tensor:
         """z_0 (B, *state_shape) -> the most likely pixels (B, C, H, W) uint8."""
+
+
+def low_discrepancy(offset: float, count: int, like: Tensor) -> Tensor:
+    """t_i = (offset + i / B) mod 1: (B,) times that cover [0, 1] evenly (VDM, appendix I.1)."""
+    return (offset + torch.arange(count, dtype=like.dtype, device=like.device) / count) % 1
 
 
 def bits_per_dimension(nats: Tensor, dimensions: int) -> Tensor:

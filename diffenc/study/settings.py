@@ -39,10 +39,17 @@ class Training(Strict):
     dropout: Annotated[float, Field(ge=0, le=0.9)] = 0.1
     precision: Literal["auto", "float32", "bf16"] = "auto"
     log_every: Positive = 1000
+    schedule_learning_rate: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def shape_rate(self) -> float:
+        """The learning rate of a schedule's shape, which the networks' would hardly move."""
+        return self.schedule_learning_rate or 0.03
 
     def results(self) -> dict[str, Any]:
         """What of it changes the trained weights."""
-        return self.model_dump(exclude={"log_every"})
+        found = self.model_dump(exclude={"log_every"})
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class Model(Strict):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from diffenc.models import noise
-from diffenc.models.diffusion import low_discrepancy
+from diffenc.models.model import low_discrepancy
 from diffenc.models.noise import Purpose
 
 

@@ -11,18 +11,29 @@ from diffenc.study.settings import Training
 from diffenc.training.batches import Batch
 
 
-def optimizer_for(model: nn.Module, training: Training) -> torch.optim.AdamW:
-    """AdamW that decays everything but biases: the schedule's w and b and the norms' scales as well."""
-    biases = [p for name, p in model.named_parameters() if name.endswith(".bias")]
-    others = [p for name, p in model.named_parameters() if not name.endswith(".bias")]
-    groups = [{"params": others, "weight_decay": training.weight_decay}, {"params": biases, "weight_decay": 0.0}]
-    betas = (training.beta_1, training.beta_2)
-    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=betas, eps=1e-8, fused=True)
+def optimizer_for(model: Model, training: Training) -> torch.optim.AdamW:
+    """AdamW that decays everything but biases: the learned line's w and b and the norms' scales as well.
+
+    A schedule's shape has a learning rate of its own; each group keeps its one as `rate`.
+    """
+    own = {id(p) for p in model.schedule.shape_parameters()}
+    kept = own if model.schedule.decays else {id(p) for p in model.schedule.parameters()}
+    named = [(p, id(p), name.endswith(".bias")) for name, p in model.named_parameters()]
+    groups = [
+        {"params": [p for p, one, bias in named if not bias and one not in kept]},
+        {"params": [p for p, one, bias in named if bias or one in kept - own], "weight_decay": 0.0},
+        {"params": [*model.schedule.shape_parameters()], "weight_decay": 0.0, "rate": training.shape_rate},
+    ]
+    defaults = {"lr": 0.0, "weight_decay": training.weight_decay, "betas": (training.beta_1, training.beta_2)}
+    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], **defaults, eps=1e-8, fused=True)
+    for group in optimizer.param_groups:
+        group.setdefault("rate", training.learning_rate)
+    return optimizer
 
 
-def learning_rate(step: int, training: Training) -> float:
-    """Linear from 0 at step 0 over the warm-up, then constant."""
-    return training.learning_rate * min(1.0, step / training.warmup if training.warmup else 1.0)
+def warmed_up(step: int, training: Training) -> float:
+    """The share of a learning rate at step `step`: linear from 0 over the warm-up, then 1."""
+    return min(1.0, step / training.warmup if training.warmup else 1.0)
 
 
 @torch.no_grad()
@@ -36,11 +47,13 @@ class Loss(nn.Module):
 
     def __init__(self, model: Model, device: torch.device) -> None:
         super().__init__()
-        self.model, self.terms = model, compiled(model.loss_terms, device)
+        self.model, self.terms = model, compiled(model.terms_at, device)
 
-    def forward(self, images: Tensor, *noise: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor, t: Tensor, *noise: Tensor) -> list[Tensor]:
         """The fields of a `Batch` -> the three terms' means over it, in bits per dimension: three of ()."""
-        terms = self.terms(images, *noise)
+        # the schedule stays out of the compiled part: hooks on its backward pass hear of the losses
+        terms = self.terms(images, *self.model.schedule.at(t), *noise)
+        self.model.schedule.hear(bits_per_dimension(terms.diffusion, images[0].numel()))
         return [bits_per_dimension(term.mean(), images[0].numel()) for term in terms]
 
 
@@ -67,7 +80,7 @@ class Step:
     def __call__(self, batch: Batch, step: int) -> Tensor:
         """Do step `step` (from 0) -> the means of the three terms over the global batch, (3,) bits per dimension."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, self.training)
+            group["lr"] = group["rate"] * warmed_up(step, self.training)
         bpd = self.loss(*batch)
         self.optimizer.zero_grad()
         sum(bpd).backward()

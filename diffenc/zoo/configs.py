@@ -12,7 +12,11 @@ ENCODERS = ("identity", "non_trainable", *UNETS)
 SCHEDULES = {
     "fixed": "diffenc.models.schedules:FixedSchedule",
     "learned": "diffenc.models.schedules:LearnedSchedule",
+    "monotone": "diffenc.models.schedules:MonotoneSchedule",
+    "monotone_learned": "diffenc.models.schedules:MonotoneLearnedSchedule",
+    "monotone_vdm": "diffenc.models.schedules:NetworkSchedule",
 }
+FIXED_ENDS = ("fixed", "monotone")
 PREDICTIONS = ("v", "epsilon", "x")
 
 

@@ -9,13 +9,18 @@ import itertools
 from typing import NamedTuple
 
 from diffenc.data.catalog import DatasetSpec
-from diffenc.zoo.configs import ModelConfig, stages
+from diffenc.zoo.configs import SCHEDULES, ModelConfig, stages
 
 # a backward pass costs two forward passes: the derivatives by a layer's input and by its weights
 _WITH_BACKWARD = 3
 # the encoder's passes in a bound: at t its value and its derivative by gamma, which costs as much again,
 # and at t = 0 and t = 1 its value
 _ENCODER_PASSES = 2 + 1 + 1
+_MONOTONE = 1 + 3 * 1024
+SCHEDULE_PARAMETERS = {
+    **{"fixed": 0, "learned": 2, "monotone": _MONOTONE, "monotone_learned": _MONOTONE + 2},
+    "monotone_vdm": _MONOTONE + 1,
+}
 
 
 class Count(NamedTuple):
@@ -79,8 +84,7 @@ def parameters(config: ModelConfig, spec: DatasetSpec, schedule: str) -> int:
         found += _counted(config, spec).parameters
     elif config.encoder not in ("identity", "non_trainable"):
         found += _encoder(config, spec).parameters
-    known = {"fixed": 0, "learned": 2}
-    return found + (known[schedule] if schedule in known else _of_schedule(schedule))
+    return found + (SCHEDULE_PARAMETERS[schedule] if schedule in SCHEDULES else _of_schedule(schedule))
 
 
 def _of_schedule(name: str) -> int:

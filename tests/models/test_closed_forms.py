@@ -21,7 +21,7 @@ from scipy.integrate import quad
 
 from diffenc.data.catalog import DATASETS
 from diffenc.models.encoders import Identity, NonTrainable
-from diffenc.models.schedules import FixedSchedule, LearnedSchedule
+from diffenc.models.schedules import FixedSchedule, LearnedSchedule, MonotoneSchedule
 from diffenc.zoo.build import build
 
 
@@ -31,7 +31,7 @@ def assert_mean(values, expected):
     assert error < 0.01 * abs(expected)
 
 
-@pytest.mark.parametrize("schedule", [FixedSchedule, LearnedSchedule])
+@pytest.mark.parametrize("schedule", [FixedSchedule, LearnedSchedule, MonotoneSchedule])
 @pytest.mark.parametrize("prediction", ["v", "epsilon"])
 @pytest.mark.parametrize("s", [0.3, 1.0, 2.5])
 def test_diffusion_term_of_vdm(s, prediction, schedule):

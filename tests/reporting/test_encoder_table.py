@@ -172,7 +172,7 @@ def test_without_a_learned_schedule_the_fixed_one_is_said(tmp_path):
     study, *rest = made(tmp_path)
     cells, notes, _ = read(endpoints(study, *rest), tmp_path)
     assert len(cells) == 1
-    assert "No schedule is learned here: every run keeps the end points of its configuration." in notes
+    assert "No end is learned here: every run keeps the end points of its configuration." in notes
 
 
 def test_fixed_schedules_that_differ_have_a_row_each(tmp_path):

@@ -104,7 +104,7 @@ def test_a_study_with_learned_schedules_only_has_these_data_sets_and_says_so():
     ]
     assert "CIFAR-10: no run with a fixed schedule in this study, made_up." in sheet.notes
     assert "ImageNet32: not in this study, made_up." in sheet.notes
-    assert sheet.notes[-1] == "Not shown, as their schedule is learned: CIFAR-10: VDMv-32, DiffEnc-32-4."
+    assert sheet.notes[-1] == "Not shown, as their schedule is not the fixed one: CIFAR-10: VDMv-32, DiffEnc-32-4."
 
 
 def test_a_model_with_a_learned_schedule_there_and_a_fixed_one_here():

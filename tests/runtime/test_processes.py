@@ -27,6 +27,7 @@ from diffenc.study.settings import Devices, Training
 from diffenc.study.study import Run
 from diffenc.training.trainer import Trainer
 
+SCHEDULE = "monotone_learned"  # whose gradients come in two ways
 PROTOCOL = {"steps": 12, "batch": 12, "warmup": 2, "log_every": 3, "ema": 0.9, "precision": "float32"}
 
 
@@ -35,20 +36,23 @@ def place(tmp_path_factory):
     """A folder with the prepared digits, and the run in it that one process and that two have trained."""
     folder = tmp_path_factory.mktemp("processes")
     data.prepare("digits", folder / "digits", folder)
-    train(folder / "digits", folder / "one", "DiffEnc-2-1", **PROTOCOL)
+    train(folder / "digits", folder / "one", "DiffEnc-2-1", schedule=SCHEDULE, **PROTOCOL)
     done(command(folder, "two"))
     return folder
 
 
 def study_file(folder, **changes):
-    runs = [{"dataset": "digits", "models": ["VDMv-2", "DiffEnc-2-1"], "seeds": [1], "training": PROTOCOL | changes}]
+    runs = [{"dataset": "digits", "models": ["VDMv-2", "DiffEnc-2-1"], "seeds": [1], "schedule": SCHEDULE}]
+    runs[0]["training"] = PROTOCOL | changes
     path = folder / f"study{len(changes)}.yaml"
     path.write_text(yaml.safe_dump({"name": "test", "title": "Shared", "runs": runs}))
     return path
 
 
 def command(folder, out, processes=2, model="DiffEnc-2-1", more="", **changes):
-    options = f"--study {study_file(folder, **changes)} --run digits/{model}/fixed/seed1 --data {folder / 'digits'}"
+    options = (
+        f"--study {study_file(folder, **changes)} --run digits/{model}/{SCHEDULE}/seed1 --data {folder / 'digits'}"
+    )
     options += f" --out {folder / out} --device cpu --threads 1 --processes {processes} {more}"
     return [sys.executable, "-m", "diffenc", "train", *options.split()]
 
@@ -88,7 +92,7 @@ def test_by_torchrun(place):
     arguments = command(place, "torchrun", processes=1, model="VDMv-2")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--"]
     done([*torchrun, *arguments[2:]])
-    train(place / "digits", place / "alone", "VDMv-2", **PROTOCOL)
+    train(place / "digits", place / "alone", "VDMv-2", schedule=SCHEDULE, **PROTOCOL)
     agree(place / "torchrun", place / "alone")
 
 
@@ -118,13 +122,13 @@ def test_interrupted_and_run_again_equals_undisturbed_bit_for_bit(place, process
         done(command(place, whole := place / "three", processes))
     assert history(place / out) == history(whole)
     assert same_weights(place / out, whole)
-    train(place / "digits", place / f"{out}-on-one", "DiffEnc-2-1", **PROTOCOL)
+    train(place / "digits", place / f"{out}-on-one", "DiffEnc-2-1", schedule=SCHEDULE, **PROTOCOL)
     agree(place / f"{out}-on-one", place / "one")
 
 
 def test_begun_by_one_and_ended_by_two(place):
     with killed_before_its_end():
-        train(place / "digits", place / "one-two", "DiffEnc-2-1", checkpoint_steps=7, **PROTOCOL)
+        train(place / "digits", place / "one-two", "DiffEnc-2-1", schedule=SCHEDULE, checkpoint_steps=7, **PROTOCOL)
     done(command(place, "one-two"))
     agree(place / "one-two", place / "one")
     assert history(place / "one-two")[:2] == history(place / "one")[:2]

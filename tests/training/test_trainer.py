@@ -28,7 +28,7 @@ from diffenc import data
 from diffenc.io.errors import UserError
 from diffenc.study.settings import Training
 from diffenc.training.batches import Batches
-from diffenc.training.step import learning_rate
+from diffenc.training.step import warmed_up
 from diffenc.training.trainer import Trainer
 
 
@@ -65,9 +65,9 @@ def test_noise_of_a_batch():
 
 
 def test_warm_up():
-    rates = [learning_rate(step, Training(steps=9, learning_rate=0.1, warmup=4)) for step in range(6)]
+    rates = [0.1 * warmed_up(step, Training(steps=9, warmup=4)) for step in range(6)]
     assert rates == pytest.approx([0, 0.025, 0.05, 0.075, 0.1, 0.1])
-    assert learning_rate(0, Training(steps=9, learning_rate=0.1, warmup=0)) == 0.1
+    assert warmed_up(0, Training(steps=9, warmup=0)) == 1
 
 
 @pytest.mark.parametrize("model", ["VDMv-2", "DiffEnc-2-nt", "DiffEnc-2-1"])
@@ -223,14 +223,14 @@ def test_the_history_is_in_the_checkpoint(digits, tmp_path):
     assert same_weights(out, whole)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_killed_at_a_random_step_and_run_again(digits, tmp_path, precision):
-    study, group = tmp_path / "study.yaml", STUDY["runs"][0]
+@pytest.mark.parametrize(("precision", "schedule"), [("float32", "fixed"), ("bf16", "monotone")])
+def test_killed_at_a_random_step_and_run_again(digits, tmp_path, precision, schedule):
+    study, group = tmp_path / "study.yaml", STUDY["runs"][0] | {"schedule": schedule}
     training = group["training"] | {"precision": precision}
     study.write_text(yaml.safe_dump(STUDY | {"runs": [group | {"training": training}]}))
 
     def command(out):
-        options = f"--study {study} --run digits/DiffEnc-2-1/fixed/seed1 --data {digits} --out {out}"
+        options = f"--study {study} --run digits/DiffEnc-2-1/{schedule}/seed1 --data {digits} --out {out}"
         options += " --device cpu --threads 1 --checkpoint-steps 7"
         return [sys.executable, "-m", "diffenc", "train", *options.split()]
 

@@ -5,7 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from diffenc.data.catalog import DATASETS, DatasetSpec
 from diffenc.zoo import build
 from diffenc.zoo.build import assemble
-from diffenc.zoo.configs import MODELS, model_config
+from diffenc.zoo.configs import MODELS, SCHEDULES, model_config
 from diffenc.zoo.flops import flops, parameters
 
 ODD = DatasetSpec("Odd", 3, 15, 17, 1, 1, 1, "made up")
@@ -56,6 +56,13 @@ def test_a_training_step_is_what_pytorch_counts(name):
 
     # less: the first layer's input needs no derivative; more: attention's derivative has twice its value's products
     assert counted(step) == pytest.approx(flops(config, spec).training, rel=0.01)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_parameters_of_the_schedules(schedule):
+    spec = DATASETS["digits"]
+    config, model, _, _ = on_meta("VDMv-2", spec, schedule)
+    assert parameters(config, spec, schedule) == build.parameters(model)
 
 
 def test_the_large_models():

@@ -20,6 +20,7 @@ from diffenc.study.published import NOT_ON_RECORD, Published
 from diffenc.study.settings import Selection
 from diffenc.study.stages import TERMS
 from diffenc.study.study import Run, Study
+from diffenc.zoo.configs import FIXED_ENDS
 
 ENDS = ("gamma_0", "gamma_1")
 
@@ -28,7 +29,7 @@ def components(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, published:
     """The loss components, a row per data set, schedule and model: the paper's Table 2.
 
     Terms are means over seeds in bits per dimension, with standard errors over seeds (missing with one seed);
-    gamma_0 and gamma_1 are means too, given for learned schedules only. A column p_less_than_MODEL has the
+    gamma_0 and gamma_1 are means too, given where they are learned. A column p_less_than_MODEL has the
     one-sided p-value of the total for each model that a comparison names, published_p_less_than_MODEL the paper's.
     The columns published_... are the paper's, minus_published is our total minus its, with Welch's two-sided p
     where both have a standard error; `trained` says by whom.
@@ -42,7 +43,7 @@ def components(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, published:
         terms = {term: summarise(group["bpd"][group["term"] == term]) for term in TERMS}
         for term, summary in terms.items():
             row |= {term: summary.mean, f"{term}_se": summary.se}
-        row |= {name: group[name].mean() if key["schedule"] == "learned" else math.nan for name in ENDS}
+        row |= {name: math.nan if key["schedule"] in FIXED_ENDS else group[name].mean() for name in ENDS}
         row |= _beside(published, **key, total=terms["total"])
         mine = tests[(tests[["dataset", "schedule", "lower", "term"]] == [*key.values(), "total"]).all(axis=1)]
         for than, p in zip(mine["than"], mine["p_less"], strict=True):

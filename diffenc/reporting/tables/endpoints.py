@@ -12,6 +12,7 @@ from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, mean_s
 from diffenc.reporting.tables.notes import said
 from diffenc.results.runs import check_runs
 from diffenc.study.study import Run, Study
+from diffenc.zoo.configs import FIXED_ENDS
 
 _ENDS = ("gamma_0", "gamma_1")
 
@@ -37,7 +38,7 @@ def endpoints(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Pat
 def _ends(ends: pd.DataFrame, dataset: str, schedule: str, models: dict[str, list[Run]]) -> Iterator[Row]:
     """A row per model; one for all of them where the schedule is fixed, and the same."""
     values = {model: ends.loc[[tuple(run) for run in seeds]] for model, seeds in models.items()}
-    if schedule == "fixed" and len(models) > 1:
+    if schedule in FIXED_ENDS and len(models) > 1:
         together = pd.concat(values.values())
         if len(together.drop_duplicates()) == 1:
             values = {f"all {len(models)} models": together}
@@ -52,13 +53,13 @@ def _ends(ends: pd.DataFrame, dataset: str, schedule: str, models: dict[str, lis
 
 
 def _end(name: str) -> Cell:
-    return lambda row: f"{number(row[name], 2)} (fixed)" if row["schedule"] == "fixed" else mean_se(row, name)
+    return lambda row: f"{number(row[name], 2)} (fixed)" if row["schedule"] in FIXED_ENDS else mean_se(row, name)
 
 
 def _range(name: str) -> Cell:
     def cell(row: Row) -> str:
         low, high = (number(row[f"{name}_{end}"]) for end in ("lowest", "highest"))
-        return "fixed" if row["schedule"] == "fixed" else f"{low} to {high}"
+        return "fixed" if row["schedule"] in FIXED_ENDS else f"{low} to {high}"
 
     return cell
 
@@ -75,5 +76,5 @@ def _rounded(value: float) -> str:
 
 
 def _endpoint_notes(study: Study, runs: pd.DataFrame) -> list[str]:
-    learned = "learned" in {schedule for _, schedule, _ in models_of(study)}
+    learned = {schedule for _, schedule, _ in models_of(study)} - {*FIXED_ENDS}
     return said("endpoints", "gamma", not learned and "none_learned") + releases_of(study, runs, {})

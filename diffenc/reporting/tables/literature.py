@@ -116,8 +116,9 @@ def _of_study(study: Study, runs: pd.DataFrame) -> list[Row]:
 
 
 def _learned(study: Study, name: str) -> list[str]:
-    """The models with a learned schedule on a data set, which are not shown."""
-    return list(study.groups().get((name, "learned"), {}))
+    """The models with another schedule than the fixed one on a data set, which are not shown."""
+    groups = {schedule: models for (_, schedule), models in study.groups(name).items() if schedule != "fixed"}
+    return list(dict.fromkeys(model for models in groups.values() for model in models))
 
 
 def _absent(study: Study, name: str, model: str) -> str:

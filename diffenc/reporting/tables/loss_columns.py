@@ -10,6 +10,7 @@ from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, interv
 from diffenc.reporting.tables.notes import said
 from diffenc.study.published import NOT_ON_RECORD, NOTE, decimals
 from diffenc.study.stages import TERMS
+from diffenc.zoo.configs import FIXED_ENDS
 
 _GROUP = 2  # the first two columns, data set and schedule
 _OVER_SEEDS = ("mean", "SE")
@@ -38,6 +39,10 @@ def _test(column: str) -> Cell:
 def _exact(row: Row) -> bool:
     """Neither model's term varies over its seeds: the difference is known, and a p-value would be for show."""
     return row["ci95_low"] == row["ci95_high"]
+
+
+def _end(name: str) -> Cell:
+    return lambda row: "fixed" if row["schedule"] in FIXED_ENDS else number(row[name], 2)
 
 
 def _versus(row: Row) -> str:
@@ -100,8 +105,8 @@ _VIEWS: list[tuple[str, tuple[str, ...], Cell, str]] = [
     ("p, one-sided", ("p_less",), _test("p_less"), "right"),
     ("p, two-sided", ("p_two_sided",), _test("p_two_sided"), "right"),
     ("Hedges' g", ("hedges_g",), _plain("hedges_g", 2), "right"),
-    ("γ₀", ("gamma_0",), lambda row: "fixed" if row["schedule"] == "fixed" else number(row["gamma_0"], 2), "right"),
-    ("γ₁", ("gamma_1",), lambda row: "fixed" if row["schedule"] == "fixed" else number(row["gamma_1"], 2), "right"),
+    ("γ₀", ("gamma_0",), _end("gamma_0"), "right"),
+    ("γ₁", ("gamma_1",), _end("gamma_1"), "right"),
     ("published", ("published_total", "published_total_se"), _published, "left"),
     ("published diffusion", ("published_diffusion",), _published_diffusion, "right"),
     ("ours - published", ("minus_published",), _minus_published, "right"),
