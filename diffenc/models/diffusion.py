@@ -3,8 +3,11 @@
 "Eq." numbers are those of the DiffEnc paper; docs/equations.md has them all.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 
 from diffenc.models import likelihood
 from diffenc.models.encoders import Encoder, over_pixels
@@ -48,17 +51,32 @@ class Diffusion(Model):
         return likelihood.scale(images, self.levels, self.ends()[0].dtype)
 
     def terms_at(
-        self, images: Tensor, gamma: Tensor, slope: Tensor, eps_0: Tensor, eps_t: Tensor, keys: Tensor | None = None
+        self,
+        images: Tensor,
+        gamma: Tensor,
+        slope: Tensor,
+        eps_0: Tensor,
+        eps_t: Tensor,
+        keys: Tensor | None = None,
+        relief: Tensor | None = None,
     ) -> LossTerms:
         """The negative ELBO of the hierarchical model (Eq. 1, 5), the diffusion term in continuous time."""
-        x_0, x_1, x_t, r = self._encoded(self.scale(images), gamma, keys)
+        x_0, x_1, x_t, r = self._encoded(self.scale(images), gamma, keys, relief)
         diffusion = self.diffusion(x_t, r, gamma, slope, eps_t, keys)
         return LossTerms(self.reconstruction(images, x_0, eps_0), self.latent(x_1), diffusion)
 
-    def _encoded(self, x: Tensor, gamma: Tensor, keys: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    def encoder_parameters(self) -> list[nn.Parameter]:
+        """The encoder's."""
+        return list(self.encoder.parameters())
+
+    def _encoded(
+        self, x: Tensor, gamma: Tensor, keys: Tensor | None, relief: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """x_0, x_1, x_t and its r, in one pass of the encoder."""
         ends = torch.stack(self.ends()).repeat_interleave(len(x))
         encoded, r = self.encoder.with_mean_shift(x, torch.cat([ends, gamma]), keys)
+        if relief is not None:
+            encoded, r = Relieved.apply(encoded, relief), Relieved.apply(r, relief[-len(x) :])
         return *encoded.chunk(3), r
 
     def reconstruction(self, images: Tensor, x_0: Tensor, eps_0: Tensor) -> Tensor:
@@ -131,3 +149,19 @@ class Diffusion(Model):
         """z_0 (B, C, H, W) -> the most likely pixels (B, C, H, W) uint8."""
         gamma_0, _ = self.ends()
         return likelihood.most_likely(z_0 / alpha(gamma_0), gamma_0, self.levels)
+
+
+class Relieved(Function):
+    """Values (N, C, H, W) as they are; their gradient, image by image, times factors (N,)."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, factors: Tensor) -> Tensor:
+        """The values."""
+        ctx.save_for_backward(factors)
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Theirs."""
+        (factors,) = ctx.saved_tensors
+        return gradient * over_pixels(factors), None

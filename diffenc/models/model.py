@@ -57,9 +57,23 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def terms_at(
-        self, images: Tensor, gamma: Tensor, slope: Tensor, eps_0: Tensor, eps_t: Tensor, keys: Tensor | None = None
+        self,
+        images: Tensor,
+        gamma: Tensor,
+        slope: Tensor,
+        eps_0: Tensor,
+        eps_t: Tensor,
+        keys: Tensor | None = None,
+        relief: Tensor | None = None,
     ) -> LossTerms:
-        """`loss_terms` at gamma_t (B,), where gamma' is `slope`, (B,) or ()."""
+        """`loss_terms` at gamma_t (B,), where gamma' is `slope`, (B,) or ().
+
+        The gradients that an encoder gets by its x_0, x_1 and x_t are multiplied by `relief` (3B,).
+        """
+
+    def encoder_parameters(self) -> list[nn.Parameter]:
+        """Those that move the data, rather than denoise it."""
+        return []
 
     @abstractmethod
     def compute_in(self, precision: torch.dtype) -> None:

@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from diffenc.io.schema import Positive, Seed, Strict
 from diffenc.zoo import plugins
-from diffenc.zoo.configs import MODELS, PREDICTIONS, SCHEDULES, ModelConfig
+from diffenc.zoo.configs import FALLING, FALLING_WITH_COSINE, MODELS, PREDICTIONS, SCHEDULES, WEIGHTINGS, ModelConfig
 
 
 def _known_schedule(name: str) -> str:
@@ -23,6 +23,38 @@ Protocol = Literal["full", "authors", "given"]  # given: under noise that comes 
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 NO_INCEPTION = "absent"
 PART = 500  # samples for FID that are drawn together: 2.7e16 FLOP of a large model in 1000 steps
+
+
+class Objective(Strict):
+    """What is descended in place of the bound: its diffusion term under a weighting (`diffenc.models.weightings`).
+
+    A trainable encoder descends the bound all the same, or with all else the `weighted` loss.
+    """
+
+    weighting: Literal[*WEIGHTINGS]
+    k: float | None = None
+    y: Annotated[float, Field(gt=0)] | None = None
+    cosine: bool | None = None
+    encoder: Literal["bound", "weighted"] = "bound"
+
+    @model_validator(mode="after")
+    def _has_them(self) -> "Objective":
+        known = WEIGHTINGS[self.weighting]
+        if unknown := [name for name in self.parameters if name not in known]:
+            has = ", ".join(known) or "none"
+            raise ValueError(f"{unknown[0]}: is no parameter of {self.weighting}, which has {has}; take it out")
+        return self
+
+    def __str__(self) -> str:
+        """Such as "sigmoid, k = 2"; whether it is monotone, and where the encoder descends it too."""
+        words = [self.weighting, *(f"{name} = {value:g}" for name, value in self.parameters.items())]
+        falls = self.weighting in FALLING or (self.weighting in FALLING_WITH_COSINE and self.cosine is not False)
+        return ", ".join([*words, *["not monotone"] * falls, *["encoder too"] * (self.encoder == "weighted")])
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The weighting's, where they are given."""
+        return self.model_dump(include={"k", "y", "cosine"}, exclude_none=True)
 
 
 class Training(Strict):
@@ -40,6 +72,7 @@ class Training(Strict):
     precision: Literal["auto", "float32", "bf16"] = "auto"
     log_every: Positive = 1000
     schedule_learning_rate: Annotated[float, Field(gt=0)] | None = None
+    objective: Objective | None = None
 
     @property
     def shape_rate(self) -> float:
@@ -48,8 +81,7 @@ class Training(Strict):
 
     def results(self) -> dict[str, Any]:
         """What of it changes the trained weights."""
-        found = self.model_dump(exclude={"log_every"})
-        return {name: value for name, value in found.items() if value is not None}
+        return self.model_dump(exclude={"log_every"}, exclude_none=True)
 
 
 class Model(Strict):

@@ -1,7 +1,7 @@
 """A study: the YAML file that names runs, comparisons, tables and figures. Its only definition."""
 
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, create_model, model_validator
 
@@ -43,6 +43,15 @@ class RunGroup(Strict):
     weights: Weights | None = None
     gpus: Positive = 1
     nodes: Positive = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _objective(cls, given: Any) -> Any:
+        """`objective` stands beside `training`, and belongs to it."""
+        if isinstance(given, dict) and "objective" in given and isinstance(given.get("training"), dict):
+            others = {key: value for key, value in given.items() if key != "objective"}
+            return {**others, "training": given["training"] | {"objective": given["objective"]}}
+        return given
 
     @model_validator(mode="after")
     def _consistent(self) -> "RunGroup":

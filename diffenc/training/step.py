@@ -1,14 +1,15 @@
 """One training step: loss, gradients, AdamW, moving average. Nothing in it makes the host wait for a GPU."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from diffenc.io.errors import UserError
-from diffenc.models.model import Model, bits_per_dimension
-from diffenc.runtime.device import allow_tf32, compiled, compute_dtype, resolve_precision
+from diffenc.models.model import Model
+from diffenc.runtime.device import allow_tf32, compute_dtype, resolve_precision
 from diffenc.runtime.processes import Processes
 from diffenc.study.settings import Training
 from diffenc.training.batches import Batch
+from diffenc.training.objective import Loss
 
 
 def optimizer_for(model: Model, training: Training) -> torch.optim.AdamW:
@@ -42,21 +43,6 @@ def ema_update(average: list[Tensor], parameters: list[Tensor], rate: float) -> 
     torch._foreach_lerp_(average, parameters, 1 - rate)
 
 
-class Loss(nn.Module):
-    """The training loss as a module of its own, as DistributedDataParallel wants it."""
-
-    def __init__(self, model: Model, device: torch.device) -> None:
-        super().__init__()
-        self.model, self.terms = model, compiled(model.terms_at, device)
-
-    def forward(self, images: Tensor, t: Tensor, *noise: Tensor) -> list[Tensor]:
-        """The fields of a `Batch` -> the three terms' means over it, in bits per dimension: three of ()."""
-        # the schedule stays out of the compiled part: hooks on its backward pass hear of the losses
-        terms = self.terms(images, *self.model.schedule.at(t), *noise)
-        self.model.schedule.hear(bits_per_dimension(terms.diffusion, images[0].numel()))
-        return [bits_per_dimension(term.mean(), images[0].numel()) for term in terms]
-
-
 class Step:
     """A model in training: with its optimizer and its moving average, in the precision that the settings ask for.
 
@@ -72,23 +58,23 @@ class Step:
         # convolutions in TF32 turn the encoder's gradients away (benchmarks/README.md)
         allow_tf32(products=self.precision == "bf16", convolutions=False)
         model.compute_in(compute_dtype(self.precision))
-        self.loss = processes.data_parallel(Loss(model, device))
+        self.loss = processes.data_parallel(Loss(model, training.objective, device))
         self.optimizer = optimizer_for(model, training)
         self.parameters = list(model.parameters())
         self.average = [parameter.detach().clone() for parameter in self.parameters]
 
     def __call__(self, batch: Batch, step: int) -> Tensor:
-        """Do step `step` (from 0) -> the means of the three terms over the global batch, (3,) bits per dimension."""
+        """Do step `step` (from 0) -> the bound's three terms over the global batch, (3,) bits per dimension."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * warmed_up(step, self.training)
-        bpd = self.loss(*batch)
+        loss, terms = self.loss(*batch)
         self.optimizer.zero_grad()
-        sum(bpd).backward()
+        loss.backward()
         if not self.optimizer.state:
             self.refuse_idle_weights()
         self.optimizer.step()
         ema_update(self.average, self.parameters, self.training.ema)
-        return self.processes.mean(torch.stack(bpd).detach())
+        return self.processes.mean(terms)
 
     def refuse_idle_weights(self) -> None:
         """After a pass: a weight without a gradient has no moments, which checkpoints hold. Raises UserError."""

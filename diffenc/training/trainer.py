@@ -126,7 +126,7 @@ class Trainer:
         if self.processes.size > 1:
             # DistributedDataParallel lays its buckets out anew after the first backward pass, and sums depend on the
             # layout: a pass that is thrown away gives every step, also the first after an interruption, the final one
-            sum(self.step.loss(*self.batches(self.state.step))).backward()
+            self.step.loss(*self.batches(self.state.step))[0].backward()
             self.step.refuse_idle_weights()
 
     def _loop(self, checkpoint_steps: int | None, checkpoint_seconds: float, stop: StopSignal) -> None:

@@ -18,6 +18,13 @@ SCHEDULES = {
 }
 FIXED_ENDS = ("fixed", "monotone")
 PREDICTIONS = ("v", "epsilon", "x")
+# the parameters of each weighting of `diffenc.models.weightings`, which needs torch
+WEIGHTINGS = {
+    **dict.fromkeys(("elbo", "eps_cosine", "v_cosine", "flow_ot", "indi", "edm", "edm_monotonic"), ()),
+    **{"p2": ("y",), "min_snr": ("y", "cosine"), "soft_min_snr": ("y", "cosine"), "sigmoid": ("k",)},
+}
+FALLING = ("eps_cosine", "edm", "p2")  # not monotone, as with times of the cosine schedule these are not
+FALLING_WITH_COSINE = ("min_snr", "soft_min_snr")
 
 
 @dataclass(frozen=True)

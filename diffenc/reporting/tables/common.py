@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pandas as pd
 
 from diffenc.reporting.tables.formatting import Cell, Column, Row, interval, p_value
+from diffenc.reporting.tables.notes import said
 from diffenc.results.runs import PROVENANCE, check_runs
 from diffenc.statistics.welch import summarise
 from diffenc.study.study import Comparison, Run, Study
@@ -13,17 +14,23 @@ GROUP = 2  # the first two columns, data set and schedule
 CLAIM = ["dataset", "schedule", "lower", "than"]
 VERSUS = "p_less_than_"
 PUBLISHED_VERSUS = f"published_{VERSUS}"
-TITLES = "titles"  # of the data sets, in a frame's attrs
+TITLES, WEIGHTED = "titles", "weighted"  # of the data sets, and `weighted`, in a frame's attrs
 HERE, BY_AUTHORS = "here", "by the authors"
 
 
 def sources(study: Study, runs: pd.DataFrame) -> list[str]:
     """Where each data set's numbers come from."""
-    return [
+    return weighted(study) + [
         f"{study.spec(row['dataset']).title}: {row['release']}; {row['images']:,} test images,"
         f" {measured(row['passes'], row['protocol'])}."
         for row in runs.drop_duplicates(["dataset", *PROVENANCE]).to_dict("records")
     ]
+
+
+def weighted(study: Study) -> list[str]:
+    """Which models were trained under a weighting: what is measured of them is the bound all the same."""
+    found = {run.model: str(one.objective) for run, one in study.training.items() if one.objective}
+    return said("losses", found and "weighted", models="; ".join(f"{model} ({how})" for model, how in found.items()))
 
 
 def measured(passes: int, protocol: str) -> str:
@@ -36,7 +43,7 @@ def measured(passes: int, protocol: str) -> str:
 def releases_of(study: Study, runs: pd.DataFrame, images: dict[str, str]) -> list[str]:
     """For each data set its release, and what was looked at."""
     releases = runs.groupby("dataset", sort=False)["release"].first()
-    return [
+    return weighted(study) + [
         f"{study.spec(dataset).title}: {'; '.join([release, *filter(None, [images.get(dataset)])])}."
         for dataset, release in releases.items()
     ]
@@ -102,7 +109,8 @@ def difference_cell(row: Row) -> str:
 
 
 def titled(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """With the data sets' titles, for reading."""
+    """With what else is read: the data sets' titles, and notes on how models were trained."""
+    frame.attrs[WEIGHTED] = weighted(study)
     frame.attrs[TITLES] = {dataset: study.spec(dataset).title for dataset in study.datasets}
     return frame
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from diffenc.io.errors import UserError, make
-from diffenc.reporting.tables.common import GROUP, model_columns
+from diffenc.reporting.tables.common import GROUP, model_columns, weighted
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, mean_se, number
 from diffenc.reporting.tables.notes import said
 from diffenc.results import fid as scores
@@ -195,7 +195,7 @@ def _notes(study: Study, frame: pd.DataFrame) -> list[str]:
         seed=settings.seed,
         features=scores.FEATURES,
     )
-    notes += [NOTE, *_made_with(frame)]
+    notes += [NOTE, *weighted(study), *_made_with(frame)]
     for dataset, images in compared.items():
         against = " and ".join(f"{count:,} {reference} images" for reference, count in images.items())
         notes += said("fid", "compared", title=study.spec(dataset).title, images=against)

@@ -5,7 +5,7 @@ from functools import partial
 
 import pandas as pd
 
-from diffenc.reporting.tables.common import BY_AUTHORS, PUBLISHED_VERSUS, TITLES, VERSUS, measured
+from diffenc.reporting.tables.common import BY_AUTHORS, PUBLISHED_VERSUS, TITLES, VERSUS, WEIGHTED, measured
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, interval, mean_se, number, p_value
 from diffenc.reporting.tables.notes import said
 from diffenc.study.published import NOT_ON_RECORD, NOTE, decimals
@@ -151,6 +151,7 @@ def _notes(frame: pd.DataFrame) -> list[str]:
         elsewhere = frame["model"][frame["trained"] == BY_AUTHORS]
         compared = frame["minus_published"].notna().any() and "minus_published"
         notes += [NOTE, *said("losses", compared, len(elsewhere) and "elsewhere", models=", ".join(elsewhere))]
+    notes += frame.attrs[WEIGHTED]
     for dataset, group in frame.groupby("dataset", sort=False):
         release, images = (
             " or ".join(f"{value:,}" if column == "images" else value for value in group[column].unique())
