@@ -62,7 +62,7 @@ class Evaluated(Record):
     passes: int
     images: int
     steps: int
-    training: dict[str, int | float | str]
+    training: dict[str, int | float | str | dict[str, bool | float | str]]
     parameters: int
     gamma_0: FiniteFloat
     gamma_1: FiniteFloat

@@ -7,7 +7,17 @@ targets, captions and what is taken as a target's name follow from these entries
 
 from typing import Literal, NamedTuple
 
-from diffenc.study.stages import DEPTH, ENCODINGS, EVALUATION, FID, HISTORY, INSPECTION, PER_IMAGE, SAMPLES
+from diffenc.study.stages import (
+    DEPTH,
+    ENCODINGS,
+    EVALUATION,
+    FID,
+    HISTORY,
+    INSPECTION,
+    NOISE_LEVELS,
+    PER_IMAGE,
+    SAMPLES,
+)
 
 Which = Literal["all", "encoder", "trained"]
 
@@ -26,13 +36,17 @@ class RunFigure(NamedTuple):
 
 
 class GroupFigure(NamedTuple):
-    """A figure that compares the models of one data set and schedule: of all their seeds, or of the first."""
+    """A figure that compares the models of one data set and schedule: of all their seeds, or of the first.
+
+    It is there unless a study lists others, if it is a usual one.
+    """
 
     file: str
     caption: str
     which: Which = "all"
     all_seeds: bool = True
     made_by: str | None = None
+    usual: bool = True
 
 
 class Table(NamedTuple):
@@ -96,6 +110,11 @@ FIGURES_BY_NAME: dict[str, RunFigure | GroupFigure] = {
         DEPTH,
         "Finite depth T: by how much each bound exceeds the continuous one, and the best variance ratio over t.",
     ),
+    "noise_levels": GroupFigure(
+        NOISE_LEVELS,
+        "The schedules as log SNR over t, and the diffusion loss in bits per dimension per unit of log SNR.",
+        usual=False,
+    ),
 }
 TABLES_BY_NAME = {
     "components": Table("The loss on the test set and its three terms"),
@@ -110,6 +129,10 @@ TABLES_BY_NAME = {
     "encoder": Table("What the encoder does", INSPECTION, "encoder"),
     "endpoints": Table("The end points of the noise schedule"),
     "depth": Table("Bounds of finite depth T, by the variance ratio of the generative model", DEPTH),
+    "schedules": Table(
+        "The variance of the diffusion term under schedules with the same ends", NOISE_LEVELS, usual=False
+    ),
+    "weightings": Table("Weighted losses, and the same as bounds of noised data", NOISE_LEVELS, usual=False),
     "fid": Table("FID", FID, usual=False),
     "literature": Table(
         "The literature, the paper and this study: bits per dimension on the test set", of_the_study=True, usual=False
@@ -122,5 +145,6 @@ OF_THE_STUDY = {name: one for name, one in TABLES_BY_NAME.items() if one.of_the_
 FIGURE_CAPTIONS = {name: figure.caption for name, figure in (OF_A_RUN | OF_A_GROUP).items()}
 # what a study may name
 FIGURES = tuple(name for name, one in FIGURES_BY_NAME.items() if not (isinstance(one, RunFigure) and one.with_))
+USUAL_FIGURES = tuple(name for name in FIGURES if getattr(FIGURES_BY_NAME[name], "usual", True))
 USUAL_TABLES = tuple(name for name, table in TABLES_BY_NAME.items() if table.usual)
 TABLE_FILES = ("md", "html", "csv", "json", "tex")

@@ -151,6 +151,15 @@ class Inspection(Strict):
     seed: Seed = 0
 
 
+class NoiseLevels(Strict):
+    """The diffusion term by noise level, in so many bins of gamma."""
+
+    images: Positive = 1000
+    passes: Positive = 10
+    bins: Positive = 100
+    seed: Seed = 0
+
+
 class FidOfRun(Strict):
     """The FID of a run: so many of its samples, against the (first) images of the train and the test set."""
 

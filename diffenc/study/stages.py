@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from diffenc.io.schema import Strict
 from diffenc.study import versions
-from diffenc.study.settings import Depth, Inspection
+from diffenc.study.settings import Depth, Inspection, NoiseLevels
 from diffenc.zoo.flops import Flops
 
 TERMS = ("total", "diffusion", "latent", "reconstruction")
@@ -24,6 +24,7 @@ ENCODINGS = "encodings.npz"
 SAMPLES = "samples.npz"
 INSPECTION = "inspection.npz"
 DEPTH = "depth.json"
+NOISE_LEVELS = "noise_levels.npz"
 FID_SAMPLES = "fid_samples"
 FID = "fid.json"
 # the times that heat maps need, in steps of 0.1, and those at which encodings are shown
@@ -73,6 +74,11 @@ def _deepening(settings: Depth, images: int, cost: Flops) -> int:
     return settings.passes * images * (cost.bound + len(settings.depths) * once)
 
 
+def _at_all_levels(settings: NoiseLevels, images: int, cost: Flops) -> int:
+    """The bound, for each image and pass."""
+    return settings.passes * images * cost.bound
+
+
 MEASUREMENTS = {
     "encode": Measurement(
         ENCODINGS, "samples.encodings", "Encode test images at the times that the figures show.", versions.SAMPLE
@@ -96,6 +102,16 @@ MEASUREMENTS = {
         settings=Depth,
         what_for="for bounds of finite depth",
         flop=_deepening,
+    ),
+    "levels": Measurement(
+        NOISE_LEVELS,
+        "noise_levels.noise_levels",
+        "Measure the diffusion loss by noise level.",
+        version=1,
+        key="noise_levels",
+        settings=NoiseLevels,
+        what_for="to measure noise levels",
+        flop=_at_all_levels,
     ),
 }
 # the command and the file that it writes; FID goes by samples and is apart

@@ -11,7 +11,7 @@ from diffenc.data.custom import Arrays
 from diffenc.io.errors import UserError
 from diffenc.io.schema import Name, Positive, Seed, Strict
 from diffenc.study import checks
-from diffenc.study.outputs import FIGURES, TABLES_BY_NAME, USUAL_TABLES
+from diffenc.study.outputs import FIGURES, TABLES_BY_NAME, USUAL_FIGURES, USUAL_TABLES
 from diffenc.study.settings import (
     Devices,
     Evaluation,
@@ -115,7 +115,7 @@ class Study(_Measured):
     fid: Fid | None = None
     tables: list[Table] = [*USUAL_TABLES]
     selections: dict[Name, Selection] = {}
-    figures: list[Figure] = [*FIGURES]
+    figures: list[Figure] = [*USUAL_FIGURES]
     checkpoints: Saving = Saving()
     tensorboard: bool = False
 

@@ -43,13 +43,13 @@ def tiny(tmp_path_factory, random_weights):
 
 
 def test_it_has_the_papers_structure():
-    assert set(TINY.tables) == set(PAPER.tables) == {*TABLES_BY_NAME}
-    assert set(TINY.figures) == set(PAPER.figures) == set(FIGURES)
+    assert set(TINY.tables) == {*TABLES_BY_NAME} == set(PAPER.tables) | {"schedules", "weightings"}
+    assert set(TINY.figures) == set(FIGURES) == set(PAPER.figures) | {"noise_levels"}
     assert len(TINY.datasets) > 1
     assert TINY.weights
     kinds = [{(MODELS[run.model].encoder, MODELS[run.model].prediction) for run in s.training} for s in (TINY, PAPER)]
     assert kinds[0] == kinds[1]
-    assert {run.schedule for run in TINY.training} == {"fixed", "learned"}
+    assert {run.schedule for run in TINY.training} == {"fixed", "learned", "monotone"}
 
 
 @pytest.mark.parametrize("stem", TABLES)
@@ -99,6 +99,17 @@ def test_what_was_not_trained_here_says_so(tiny):
     assert adopted.device.isna().all()
     assert (adopted.steps == 12000).all()
     assert "not trained here" in (tiny / "tables/parity/cost.md").read_text()
+
+
+def test_a_weighting_is_said_to_have_been_one(tiny):
+    for table in ("components", "seeds", "cost", "statistics", "endpoints"):
+        place = "" if table == "statistics" else "digits/"
+        text = (tiny / f"tables/{place}{table}.md").read_text()
+        assert ("VDMv-2, monotone schedule (sigmoid, k = 2)" in text) == (table != "cost"), table
+    assert "VDMv-2, monotone schedule (sigmoid, k = 2)" in re.sub("<[^>]+>", "", (tiny / "index.html").read_text())
+    frame = pd.read_csv(tiny / "tables/digits/weightings.csv")
+    assert {*frame["trained"][frame["schedule"] == "monotone"]} == {"sigmoid, k = 2"}
+    assert {*frame["trained"][frame["schedule"] != "monotone"]} == {"the bound"}
 
 
 def test_holms_correction_is_over_the_whole_study(tiny):

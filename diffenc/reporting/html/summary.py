@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from diffenc.reporting.tables.common import weighted
 from diffenc.reporting.tables.formatting import interval, number, p_value
 from diffenc.study.study import Study
 
@@ -131,7 +132,7 @@ def _what(study: Study) -> str:
         sentences.append(
             f"Of {trained + taken:,} runs, {trained:,} {were} trained here; the others' weights are the authors'."
         )
-    return " ".join(sentences)
+    return " ".join([*sentences, *weighted(study)])
 
 
 def _each(study: Study, dataset: str) -> str:

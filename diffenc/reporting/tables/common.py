@@ -29,8 +29,9 @@ def sources(study: Study, runs: pd.DataFrame) -> list[str]:
 
 def weighted(study: Study) -> list[str]:
     """Which models were trained under a weighting: what is measured of them is the bound all the same."""
-    found = {run.model: str(one.objective) for run, one in study.training.items() if one.objective}
-    return said("losses", found and "weighted", models="; ".join(f"{model} ({how})" for model, how in found.items()))
+    found = {run[:3]: str(one.objective) for run, one in study.training.items() if one.objective}
+    models = "; ".join(f"{model}, {schedule} schedule ({how})" for (_, model, schedule), how in found.items())
+    return said("losses", found and "weighted", models=models)
 
 
 def measured(passes: int, protocol: str) -> str:
