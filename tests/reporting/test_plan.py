@@ -167,6 +167,7 @@ def test_what_is_beside_training_by_hand():
         * 4
         * 50
         * sum(3 * cost.denoiser + 8 * cost.encoder - 5 * cost.stem for cost in models),
+        "to measure noise levels": 0,
     }
     said = plan(study)
     assert "FLOP to inspect encoders; " in said
@@ -181,6 +182,7 @@ def test_what_is_beside_training_by_hand():
         ([], ["spectra", "curves"], {"to evaluate", "to inspect encoders"}),
         ([], ["counterterm"], {"to evaluate", "to inspect encoders"}),
         (["endpoints"], ["depth"], {"to evaluate", "for bounds of finite depth"}),
+        (["schedules"], [], {"to evaluate", "to measure noise levels"}),
     ],
 )
 def test_only_what_is_shown_is_counted(tables, figures, makes):
