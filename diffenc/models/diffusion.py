@@ -70,7 +70,7 @@ class Diffusion(Model):
         return list(self.encoder.parameters())
 
     def _encoded(
-        self, x: Tensor, gamma: Tensor, keys: Tensor | None, relief: Tensor | None
+        self, x: Tensor, gamma: Tensor, keys: Tensor | None, relief: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """x_0, x_1, x_t and its r, in one pass of the encoder."""
         ends = torch.stack(self.ends()).repeat_interleave(len(x))
