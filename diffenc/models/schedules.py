@@ -117,11 +117,12 @@ class MonotoneNet(nn.Module):
             l2, l3 = 0.01 * torch.randn(2, n, generator=torch.Generator().manual_seed(0))
             b2 = torch.zeros(n)
         self.l1 = nn.Parameter(torch.tensor([slope]))
-        self.l2, self.b2, self.l3 = (nn.Parameter(one.float()) for one in (l2, b2, l3))
+        # b2 by a name that says what it is: VDM decays kernels only
+        self.l2, self.bias, self.l3 = (nn.Parameter(one.float()) for one in (l2, b2, l3))
 
     def forward(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Times (B,) -> g(t) - g(0) and g'(t), (B,), and g(1) - g(0), (), all in float64."""
-        l1, l2, b2, l3 = (one.double() for one in (self.l1.abs(), self.l2.abs(), self.b2, self.l3.abs()))
+        l1, l2, b2, l3 = (one.double() for one in (self.l1.abs(), self.l2.abs(), self.bias, self.l3.abs()))
         ends = t.new_tensor([0.0, 1.0], dtype=torch.float64)
         units, rate = _Units.apply(torch.cat([t.double(), ends]), l2, b2, l3)
         risen = (units - units[-2]) / self.HIDDEN
@@ -129,7 +130,7 @@ class MonotoneNet(nn.Module):
 
     def offset(self) -> Tensor:
         """g(0) - b1, ()."""
-        return torch.tanh((self.b2 - self.l2.abs()) / 2) @ self.l3.abs() / self.HIDDEN
+        return torch.tanh((self.bias - self.l2.abs()) / 2) @ self.l3.abs() / self.HIDDEN
 
 
 class _Units(Function):
@@ -197,10 +198,10 @@ class MonotoneSchedule(Schedule):
         """VDM's network, leaves such as "l2/kernel" in flax's layouts, made to run between `ends`, or as it is."""
         leaves = {name: torch.tensor(values, dtype=torch.float32) for name, values in params.items()}
         made = NetworkSchedule(0.0, 1.0) if ends is None else cls(*map(float, ends), learned_ends=True)
-        for name, leaf in {"l1": "l1/kernel", "l2": "l2/kernel", "b2": "l2/bias", "l3": "l3/kernel"}.items():
+        for name, leaf in {"l1": "l1/kernel", "l2": "l2/kernel", "bias": "l2/bias", "l3": "l3/kernel"}.items():
             getattr(made.net, name).data = leaves[leaf].reshape(-1)
         if ends is None:
-            made.b1.data = leaves["l1/bias"].reshape(-1)
+            made.bias.data = leaves["l1/bias"].reshape(-1)
         return made
 
     def ends(self) -> tuple[Tensor, Tensor]:
@@ -247,22 +248,25 @@ class MonotoneLearnedSchedule(MonotoneSchedule):
 
 
 class NetworkSchedule(Schedule):
-    """gamma(t) = g(t), as VDM's code has it: the ends are the network's own, and all descends the bound."""
+    """gamma(t) = g(t), as VDM's code has it: the ends are the network's own, and all descends the bound.
+
+    `bias` is b1. Weight decay pulls at l1, l2 and l3, as at all kernels.
+    """
 
     def __init__(self, gamma_min: float, gamma_max: float) -> None:
         super().__init__()
         self.net = MonotoneNet(gamma_max - gamma_min, "published")
-        self.b1 = nn.Parameter(torch.tensor([gamma_min]))
+        self.bias = nn.Parameter(torch.tensor([gamma_min]))
 
     def ends(self) -> tuple[Tensor, Tensor]:
         """(gamma_0, gamma_1), both ()."""
-        gamma_0, gamma_1 = self(self.b1.new_tensor([0.0, 1.0]))
+        gamma_0, gamma_1 = self(self.bias.new_tensor([0.0, 1.0]))
         return gamma_0, gamma_1
 
     def forward(self, t: Tensor) -> Tensor:
         """gamma(t) of times of any shape, like t."""
         risen, _, _ = self.net(t.reshape(-1))
-        return (self.b1 + self.net.offset() + risen).to(t.dtype).reshape(t.shape)
+        return (self.bias + self.net.offset() + risen).to(t.dtype).reshape(t.shape)
 
     def dgamma_dt(self, t: Tensor) -> Tensor:
         """dgamma / dt at times of any shape, like t."""

@@ -11,7 +11,7 @@ from diffenc.study.settings import NO_INCEPTION
 from diffenc.study.stages import FILES
 from diffenc.zoo import plugins
 from diffenc.zoo.authors_config import read_config
-from diffenc.zoo.configs import ENCODERS, FIXED_ENDS, MODELS, UNETS, model_config
+from diffenc.zoo.configs import ENCODERS, FIXED_ENDS, MODELS, UNETS, WITHOUT_SHAPE, model_config
 
 if TYPE_CHECKING:
     from diffenc.study.settings import Training
@@ -35,6 +35,10 @@ def check_group(group: "RunGroup") -> None:
     if group.training:
         if group.training.batch % group.gpus:
             raise ValueError(f"training.batch: {group.training.batch} cannot be shared equally by {group.gpus} gpus")
+        if group.training.schedule_learning_rate and group.schedule in WITHOUT_SHAPE:
+            raise ValueError(
+                f"training.schedule_learning_rate: a {group.schedule} schedule has no shape; take it out"
+            )
         if group.training.objective and group.schedule not in FIXED_ENDS:
             # a weighted loss says nothing of where the noise should begin and end
             raise ValueError(f"objective: goes with schedules whose ends are fixed, {' or '.join(FIXED_ENDS)}")

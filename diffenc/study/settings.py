@@ -48,8 +48,15 @@ class Objective(Strict):
     def __str__(self) -> str:
         """Such as "sigmoid, k = 2"; whether it is monotone, and where the encoder descends it too."""
         words = [self.weighting, *(f"{name} = {value:g}" for name, value in self.parameters.items())]
-        falls = self.weighting in FALLING or (self.weighting in FALLING_WITH_COSINE and self.cosine is not False)
-        return ", ".join([*words, *["not monotone"] * falls, *["encoder too"] * (self.encoder == "weighted")])
+        words += ["not monotone"] * (not self.monotone) + ["encoder too"] * (self.encoder == "weighted")
+        return ", ".join(words)
+
+    @property
+    def monotone(self) -> bool:
+        """Whether the weighting never falls with gamma: then its loss is an integral of bounds."""
+        if self.weighting in FALLING_WITH_COSINE:
+            return self.cosine is False
+        return self.weighting not in FALLING
 
     @property
     def parameters(self) -> dict[str, float]:

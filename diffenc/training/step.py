@@ -17,13 +17,15 @@ def optimizer_for(model: Model, training: Training) -> torch.optim.AdamW:
 
     A schedule's shape has a learning rate of its own; each group keeps its one as `rate`.
     """
-    own = {id(p) for p in model.schedule.shape_parameters()}
-    kept = own if model.schedule.decays else {id(p) for p in model.schedule.parameters()}
-    named = [(p, id(p), name.endswith(".bias")) for name, p in model.named_parameters()]
+    shape = model.schedule.shape_parameters()
+    own, kept = {id(p) for p in shape}, () if model.schedule.decays else {id(p) for p in model.schedule.parameters()}
+    others = [
+        (p, name.endswith(".bias") or id(p) in kept) for name, p in model.named_parameters() if id(p) not in own
+    ]
     groups = [
-        {"params": [p for p, one, bias in named if not bias and one not in kept]},
-        {"params": [p for p, one, bias in named if bias or one in kept - own], "weight_decay": 0.0},
-        {"params": [*model.schedule.shape_parameters()], "weight_decay": 0.0, "rate": training.shape_rate},
+        {"params": [p for p, undecayed in others if not undecayed]},
+        {"params": [p for p, undecayed in others if undecayed], "weight_decay": 0.0},
+        {"params": shape, "weight_decay": 0.0, "rate": training.shape_rate},
     ]
     defaults = {"lr": 0.0, "weight_decay": training.weight_decay, "betas": (training.beta_1, training.beta_2)}
     optimizer = torch.optim.AdamW([group for group in groups if group["params"]], **defaults, eps=1e-8, fused=True)

@@ -17,13 +17,14 @@ SCHEDULES = {
     "monotone_vdm": "diffenc.models.schedules:NetworkSchedule",
 }
 FIXED_ENDS = ("fixed", "monotone")
+WITHOUT_SHAPE = ("fixed", "learned", "monotone_vdm")  # that has a learning rate of its own
 PREDICTIONS = ("v", "epsilon", "x")
 # the parameters of each weighting of `diffenc.models.weightings`, which needs torch
 WEIGHTINGS = {
     **dict.fromkeys(("elbo", "eps_cosine", "v_cosine", "flow_ot", "indi", "edm", "edm_monotonic"), ()),
     **{"p2": ("y",), "min_snr": ("y", "cosine"), "soft_min_snr": ("y", "cosine"), "sigmoid": ("k",)},
 }
-FALLING = ("eps_cosine", "edm", "p2")  # not monotone, as with times of the cosine schedule these are not
+FALLING = ("eps_cosine", "edm", "p2")  # not monotone; nor are these, unless their `cosine` is false
 FALLING_WITH_COSINE = ("min_snr", "soft_min_snr")
 
 

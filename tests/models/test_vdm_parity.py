@@ -14,7 +14,7 @@ from diffenc.zoo.configs import ModelConfig
 from diffenc.zoo.flax_checkpoint import from_flax, parameter_name
 
 FOLDER = Path(__file__).parents[1] / "parity/vdm"
-NET = {"l1/kernel": "l1", "l2/kernel": "l2", "l2/bias": "b2", "l3/kernel": "l3"}
+NET = {"l1/kernel": "l1", "l2/kernel": "l2", "l2/bias": "bias", "l3/kernel": "l3"}
 
 
 def schedule(arrays, ends):
@@ -104,7 +104,7 @@ def test_terms_and_gradients_by_the_bound(theirs):
     for name, end in ends.items():
         near(end.grad, theirs[f"grad_bpd/{name}"], 1e-2)
     if not theirs.ends:
-        near(theirs.model.schedule.b1.grad, theirs["grad_bpd/gamma/l1/bias"], 1e-2)
+        near(theirs.model.schedule.bias.grad, theirs["grad_bpd/gamma/l1/bias"], 1e-2)
         gradients = [theirs.parameters[theirs.ours(leaf)].grad for leaf in theirs.leaves]
         norms = np.array([gradient.norm().item() for gradient in gradients])
         np.testing.assert_allclose(norms, theirs["grad_bpd_norm"], rtol=1e-4, atol=1e-5 * norms.max())

@@ -102,6 +102,7 @@ def test_a_group_of_runs_has_its_objective(tmp_path):
             "objective: {weighting: sigmoid, y: 2.0}",
             "y: is no parameter of sigmoid, which has k; take",
         ),
+        ("objective: elbo", "training.objective: Input should be a valid dictionary"),
         ("schedule: learned, objective: {weighting: sigmoid}", "objective: goes with schedules whose ends are fixed"),
     ],
 )
@@ -114,8 +115,9 @@ def test_what_does_not_go_together_is_said(tmp_path, given, said):
 @pytest.mark.parametrize("name", WEIGHTINGS)
 def test_it_says_of_itself_what_is_so(name, cosine):
     given = {"cosine": cosine} if cosine is not None and "cosine" in WEIGHTINGS[name] else {}
-    said = str(Objective(weighting=name, **given))
-    assert ("not monotone" in said) != weighting(name, **given).monotone
+    objective = Objective(weighting=name, **given)
+    assert objective.monotone == weighting(name, **given).monotone
+    assert ("not monotone" in str(objective)) != objective.monotone
     assert str(Objective(weighting="sigmoid", k=2.0, encoder="weighted")) == "sigmoid, k = 2, encoder too"
 
 

@@ -48,8 +48,7 @@ def _rows(study: Study, dataset: str, schedule: str, models: dict[str, list[Run]
         trained = str(training.objective) if training and training.objective else "the bound"
         key = {"dataset": dataset, "schedule": schedule, "model": model, "trained": trained}
         for name, omega in zip(WEIGHTINGS, arrays["omega"], strict=True):
-            monotone = "not monotone" not in str(Objective(weighting=name))
-            row = key | {"weighting": name, "monotone": monotone}
+            row = key | {"weighting": name, "monotone": Objective(weighting=name).monotone}
             # other passes for each side, or they would be equal by construction
             row |= _over_passes("loss", arrays, noise_levels.weighted_loss, omega, slice(0, None, 2))
             yield row | _over_passes("bounds", arrays, noise_levels.sum_of_bounds, omega, slice(1, None, 2))
