@@ -1,0 +1,167 @@
+"""What the page says in words and numbers of its own."""
+
+import statistics
+
+import pytest
+from made_up_page import SOURCE
+from parsed_page import Parsed, small, totals
+from scipy import stats
+
+from diffenc.io.errors import UserError
+from diffenc.io.files import write_csv
+from diffenc.reporting.html import numbers, summary
+from diffenc.reporting.tables.formatting import MINUS
+from diffenc.results.tests import add_holm, read_tests
+from diffenc.study.stages import TESTS
+
+
+def test_the_paragraph_gives_the_main_comparison_as_scipy_finds_it(made):
+    a, b = totals(made, "digits", "DiffEnc-2-1"), totals(made, "digits", "VDMv-2")
+    test = stats.ttest_ind(a, b, equal_var=False, alternative="less")
+    interval = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    said = made.parsed.text("p", kind="finding")[0].replace("\N{NO-BREAK SPACE}", " ").replace(MINUS, "-")
+    assert test.pvalue < 0.001
+    assert f"{statistics.mean(a):.4f} and {statistics.mean(b):.4f} bits per dimension" in said
+    assert f"a difference of {statistics.mean(a) - statistics.mean(b):.4f}, with a 95 % interval" in said
+    assert f"from {interval.low:.4f} to {interval.high:.4f}, and a one-sided p < 0.001 by Welch's test" in said
+    assert "whether DiffEnc-2-1 has a lower loss than VDMv-2 on Digits with the fixed schedule" in said
+    assert "Of the study's 3 claims, 2 pass the 5 % level after Holm's correction." in said
+
+
+def test_the_paragraph_says_what_was_run(made):
+    said = made.parsed.text("header")[0]
+    assert "This study compares 3 models on Digits and MNIST." in said
+    assert (
+        "DiffEnc-2-nt with the fixed noise schedule; VDMv-2 and DiffEnc-2-1 with the learned noise schedule" in said
+    )
+    assert "were trained for 100 steps, with 2 or 3 seeds each." in said
+    assert f"That makes {3 * 3 + 2 * 2 + 2 * 3} trainings in all." in said
+    assert "300 of Digits and 300 of MNIST" in said
+
+
+def test_one_model_and_one_seed_are_said_in_the_singular(tmp_path):
+    lone = "  - {dataset: mnist, models: [VDMv-2], seeds: [1], training: {steps: 100}}"
+    runs = SOURCE[SOURCE.index("  - {dataset: digits, models") : SOURCE.index("evaluation:")]
+    made = small(tmp_path, runs=(runs, f"{lone}\n"))
+    said = Parsed(made.page()).text("header")[0]
+    assert "This study is of one model, VDMv-2, on MNIST." in said
+    assert "On MNIST, VDMv-2 with the fixed noise schedule was trained for 100 steps, with 1 seed." in said
+    assert "That makes 1 training in all." in said
+    assert "names no comparison, so nothing is tested" in said
+    assert "2.640 ± n/a" in made.out.read_text()
+
+
+def row(difference, low, high, p, p_holm):
+    names = {"lower": "A", "than": "B", "p_less": p, "p_holm": p_holm}
+    return names | {"difference": difference, "ci95_low": low, "ci95_high": high}
+
+
+@pytest.mark.parametrize(
+    ("test", "says"),
+    [
+        (row(-2, -3, -1, 0.001, 0.003), "speaks for the claim, also after Holm's correction."),
+        (row(-2, -3, -1, 0.02, 0.05), "speaks for the claim, also after Holm's correction."),
+        (row(-2, -3, -1, 0.02, 0.06), "speaks for the claim, but not after Holm's correction."),
+        (
+            row(-2, -5, 1, 0.04, 0.04),
+            "speaks for the claim, also after Holm's correction. The two-sided interval still",
+        ),
+        (row(-1, -5, 3, 0.05, 0.06), "speaks for the claim, but not after Holm's correction. The two-sided"),
+        (row(-1, -5, 3, 0.3, 0.9), "decides nothing"),
+        (row(1, -1, 3, 0.8, 1), "decides nothing"),
+        (row(2, 1, 3, 0.99, 1), "speaks against the claim: A is higher"),
+        (row(-0.01, -0.01, -0.01, 0.0, 0.0), "no seed's loss differs from another's, and A is lower by 0.0100"),
+        (row(0.01, 0.01, 0.01, 1.0, 1.0), "A is higher by 0.0100"),
+        (row(0.0, 0.0, 0.0, 0.5, 1.0), "A and B are equal"),
+    ],
+)
+def test_a_test_is_read_as_what_it_is(test, says):
+    assert says in summary.reading(test, tests=3)
+
+
+def test_one_test_is_not_corrected():
+    assert summary.reading(row(-2, -3, -1, 0.02, 0.02), tests=1) == "speaks for the claim."
+
+
+def test_holms_p_values_stand_beside_the_tests(made):
+    tests = made.tests.copy()
+    total = tests["term"] == "total"
+    tests.loc[total, "p_less"] = [0.03, 0.01, 0.04]
+    tests.loc[total, ["ci95_low", "ci95_high"]] = -2.0, -1.0
+    # by hand: the smallest three times, the next twice, the largest once but not below the one before
+    tests = add_holm(tests)
+    claims = summary.claims(made.study, tests)
+    assert [claim.p for claim in claims] == ["0.030", "0.010", "0.040"]
+    assert [claim.holm for claim in claims] == ["0.060", "0.030", "0.060"]
+    assert [", but not after" in claim.reading for claim in claims] == [True, False, True]
+    finding = summary.summary(made.study, made.runs, tests).finding
+    assert "The test speaks for the claim, but not after Holm's correction." in finding
+    assert "Of the study's 3 claims, 1 passes the 5 % level" in finding
+    # they are read, not made again: the table and the page have one source; and 0.05 is at most 5 %
+    tests.loc[total, "p_holm"] = [0.05, 0.07, 0.5]
+    assert [claim.holm for claim in summary.claims(made.study, tests)] == ["0.050", "0.070", "0.500"]
+    finding = summary.summary(made.study, made.runs, tests).finding
+    assert "speaks for the claim, also after Holm's correction." in finding
+    assert "1 passes the 5 % level" in finding
+
+
+def test_tests_without_holms_column_are_refused(copy):
+    path = copy.folder / TESTS
+    write_csv(read_tests(path).drop(columns="p_holm"), path)
+    with pytest.raises(UserError, match=r"tests\.csv: has no column p_holm; make it"):
+        copy.page()
+
+
+def test_each_way_of_measuring_has_a_sentence_with_its_data_sets(made):
+    runs, tests = made.runs, made.tests
+    alike = summary.summary(made.study, runs, tests).measured
+    assert "It is averaged over 10 passes with fresh noise" in alike
+    assert "(test images: 300 of Digits and 300 of MNIST)." in alike
+    mnist = runs["dataset"] == "mnist"
+    given = runs.assign(passes=runs["passes"].where(~mnist, 1), protocol=runs["protocol"].where(~mnist, "given"))
+    said = summary.summary(made.study, given, tests).measured
+    assert "On Digits it is averaged over 10 passes with fresh noise that is the same for every model" in said
+    assert "(test images: 300 of Digits)." in said
+    assert "On MNIST it is of 1 pass with the noise given with the data set" in said
+    assert "(test images: 300 of MNIST)." in said
+    authors = summary.summary(made.study, runs.assign(protocol="authors"), tests).measured
+    assert "10 passes with noise as the authors' code draws it" in authors
+
+
+def test_the_tests_and_the_meaning_of_p_stand_together(made):
+    said = made.parsed.text("section", id="tests")[0].replace("\N{NO-BREAK SPACE}", " ")
+    for word in ("One-sided p, Welch", "correction The more claims", "paired over images", "Here they are 3 tests"):
+        assert word in said
+    for claim in summary.claims(made.study, read_tests(made.folder / TESTS)):
+        assert f"{claim.claim} {claim.of} {claim.n} {claim.difference} {claim.p} {claim.holm} {claim.reading}" in said
+
+
+def test_counts_and_lists():
+    assert summary.counted(1, "seed") == "1 seed"
+    assert summary.counted(2_000_000, "step") == "2,000,000 steps"
+    assert summary.counted(2, "pass", "passes") == "2 passes"
+    assert summary.listed(["a"]) == "a"
+    assert summary.listed(["a", "b", "c"]) == "a, b and c"
+    assert [summary.ranged(of, "seed") for of in ([3], [2, 3], [5, 3])] == ["3 seeds", "2 or 3 seeds", "3 to 5 seeds"]
+
+
+def test_main_numbers_are_means_over_seeds_on_one_axis(made):
+    groups = numbers.groups(made.study, made.runs)
+    assert {name: [group.schedule for group in of] for name, of in groups.items()} == {
+        "digits": ["fixed", "learned"],
+        "mnist": ["fixed"],
+    }
+    group = groups["digits"][0]
+    values = {model: totals(made, "digits", model) for model in ("VDMv-2", "DiffEnc-2-1", "DiffEnc-2-nt")}
+    assert [bar.model for bar in group.bars if bar.best] == ["DiffEnc-2-1"]
+    # places are a straight line through the values
+    points = [(v, x) for bar in group.bars for v, x in zip(values[bar.model], bar.dots, strict=True)]
+    points += [(statistics.mean(values[bar.model]), bar.mean) for bar in group.bars]
+    line = stats.linregress(*zip(*points, strict=True))
+    assert line.slope > 0
+    assert line.rvalue == pytest.approx(1, abs=1e-6)
+    assert all(0 < x < 100 for _, x in points)
+    for bar in group.bars:
+        mean, se = statistics.mean(values[bar.model]), statistics.stdev(values[bar.model]) / 3**0.5
+        assert bar.value == f"{mean:.3f} ± {'<0.001' if se < 0.0005 else f'{se:.3f}'}"
+        assert bar.spread[1] - bar.spread[0] == pytest.approx(2 * se * line.slope, abs=0.03)
