@@ -104,6 +104,15 @@ class Processes:
         dist.all_reduce(total)
         return total / self.size
 
+    def whole(self, parts: Tensor, count: int) -> Tensor:
+        """(..., part of the count) of each -> (..., count) on all; the host does not wait for a GPU."""
+        if self.size == 1:
+            return parts
+        found = parts.new_zeros(*parts.shape[:-1], count)
+        found[..., self.part(count)] = parts
+        dist.all_reduce(found)
+        return found
+
     def highest(self, number: int) -> int:
         """The largest of all processes' numbers. The hosts agree among themselves, no GPU is involved."""
         if self.size == 1:

@@ -11,7 +11,7 @@ from diffenc.study.settings import NO_INCEPTION
 from diffenc.study.stages import FILES
 from diffenc.zoo import plugins
 from diffenc.zoo.authors_config import read_config
-from diffenc.zoo.configs import ENCODERS, FIXED_ENDS, MODELS, UNETS, WITHOUT_SHAPE, model_config
+from diffenc.zoo.configs import ENCODERS, FIXED_ENDS, LINES, MODELS, UNETS, WITHOUT_SHAPE, model_config
 
 if TYPE_CHECKING:
     from diffenc.study.settings import Training
@@ -42,6 +42,10 @@ def check_group(group: "RunGroup") -> None:
         if group.training.objective and group.schedule not in FIXED_ENDS:
             # a weighted loss says nothing of where the noise should begin and end
             raise ValueError(f"objective: goes with schedules whose ends are fixed, {' or '.join(FIXED_ENDS)}")
+        if group.training.times and group.schedule not in LINES:
+            raise ValueError(
+                f"training.times: adaptive ones are in the place of a schedule's shape; take {' or '.join(LINES)}"
+            )
     else:
         _check_weights(group)
 

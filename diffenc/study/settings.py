@@ -80,6 +80,7 @@ class Training(Strict):
     log_every: Positive = 1000
     schedule_learning_rate: Annotated[float, Field(gt=0)] | None = None
     objective: Objective | None = None
+    times: Literal["adaptive"] | None = None  # by importance, else as the schedule has them
 
     @property
     def shape_rate(self) -> float:

@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,12 +24,21 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class TrainingState:
-    """Parameters and their average, AdamW's moments, buffers, step, history, and the sums since its last line."""
+    """Parameters and their average, AdamW's moments, buffers, step, history, and the sums since its last line.
 
-    def __init__(self, model: nn.Module, average: list[Tensor], optimizer: torch.optim.Optimizer) -> None:
+    `others` by name are tensors that a step changes in place, beside the model.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        average: list[Tensor],
+        optimizer: torch.optim.Optimizer,
+        others: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> None:
         self.names = [name for name, _ in model.named_parameters()]
         self.parameters = list(model.parameters())
-        self.average, self.optimizer = average, optimizer
+        self.average, self.optimizer, self.others = average, optimizer, others
         self.buffers = {name: one for name, one in model.state_dict().items() if name not in self.names}
         self.step = 0
         self.history: list[dict[str, Any]] = []
@@ -35,7 +46,7 @@ class TrainingState:
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything but the step and the history, by name."""
-        tensors = {"sums": self.sums, **{f"buffer/{name}": one for name, one in self.buffers.items()}}
+        tensors = {"sums": self.sums, **self.others, **{f"buffer/{name}": one for name, one in self.buffers.items()}}
         for name, parameter, average in zip(self.names, self.parameters, self.average, strict=True):
             tensors |= {f"parameter/{name}": parameter, f"ema/{name}": average}
             tensors |= {f"{moment}/{name}": self.optimizer.state[parameter][moment] for moment in _MOMENTS}
@@ -50,6 +61,8 @@ class TrainingState:
             self._set_moments(parameter, [tensors[f"{moment}/{name}"] for moment in _MOMENTS])
         for name, one in self.buffers.items():
             one.copy_(tensors[f"buffer/{name}"])
+        for name, one in self.others.items():
+            one.copy_(tensors[name])
         self.sums.copy_(tensors["sums"])
         self.step, self.history = step, history
 

@@ -7,6 +7,7 @@ from diffenc.models.model import LossTerms, Model, bits_per_dimension
 from diffenc.models.weightings import weighting
 from diffenc.runtime.device import compiled
 from diffenc.study.settings import Objective
+from diffenc.training.times import AdaptiveTimes
 
 
 class Loss(nn.Module):
@@ -18,9 +19,11 @@ class Loss(nn.Module):
     `objective.encoder` says otherwise.
     """
 
-    def __init__(self, model: Model, objective: Objective | None, device: torch.device) -> None:
+    def __init__(
+        self, model: Model, objective: Objective | None, device: torch.device, times: AdaptiveTimes | None = None
+    ) -> None:
         super().__init__()
-        self.model, self.terms = model, compiled(model.terms_at, device)
+        self.model, self.adaptive, self.terms = model, times, compiled(model.terms_at, device)
         self.omega = weighting(objective.weighting, **objective.parameters) if objective else None
         self.relieves = objective is not None and objective.encoder == "bound" and bool(model.encoder_parameters())
 
@@ -30,7 +33,8 @@ class Loss(nn.Module):
         """The fields of a `Batch` -> the mean that is descended, (), and those of the bound's three terms, (3,), in
         bits per dimension."""
         # the schedule stays out of the compiled part: hooks on its backward pass hear of the losses
-        gamma, slope = self.model.schedule.at(t)
+        times = self.adaptive or self.model.schedule
+        gamma, slope = times.at(t)
         if self.omega is None:
             terms = descended = self.terms(images, gamma, slope, eps_0, eps_t, keys)
         else:
@@ -39,7 +43,7 @@ class Loss(nn.Module):
             terms = self.terms(images, gamma, slope, eps_0, eps_t, keys, self._relief(omega))
             descended = LossTerms(*(factor * term for factor, term in zip(omega, terms, strict=True)))
         dimensions = images[0].numel()
-        self.model.schedule.hear(bits_per_dimension(descended.diffusion, dimensions))
+        times.hear(bits_per_dimension(descended.diffusion, dimensions))
         means = [bits_per_dimension(term.mean(), dimensions) for term in terms]
         losses = means if terms is descended else [bits_per_dimension(term.mean(), dimensions) for term in descended]
         return sum(losses), torch.stack(means).detach()

@@ -10,6 +10,7 @@ from diffenc.runtime.processes import Processes
 from diffenc.study.settings import Training
 from diffenc.training.batches import Batch
 from diffenc.training.objective import Loss
+from diffenc.training.times import AdaptiveTimes
 
 
 def optimizer_for(model: Model, training: Training) -> torch.optim.AdamW:
@@ -60,7 +61,9 @@ class Step:
         # convolutions in TF32 turn the encoder's gradients away (benchmarks/README.md)
         allow_tf32(products=self.precision == "bf16", convolutions=False)
         model.compute_in(compute_dtype(self.precision))
-        self.loss = processes.data_parallel(Loss(model, training.objective, device))
+        adaptive = training.times == "adaptive"
+        self.times = AdaptiveTimes(model.schedule, training.batch, processes) if adaptive else None
+        self.loss = processes.data_parallel(Loss(model, training.objective, device, self.times))
         self.optimizer = optimizer_for(model, training)
         self.parameters = list(model.parameters())
         self.average = [parameter.detach().clone() for parameter in self.parameters]
@@ -75,6 +78,8 @@ class Step:
         if not self.optimizer.state:
             self.refuse_idle_weights()
         self.optimizer.step()
+        if self.times:
+            self.times.learn()
         ema_update(self.average, self.parameters, self.training.ema)
         return self.processes.mean(terms)
 

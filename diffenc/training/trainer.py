@@ -69,7 +69,8 @@ class Trainer:
         self.batches = Batches(data.load(data_folder, "train"), training.batch, run.seed, device, part)
         self.model: Model = create(shape, spec, run.schedule, training.dropout, run.seed).to(device)
         self.step = Step(self.model, training, self.processes)
-        self.state = TrainingState(self.model, self.step.average, self.step.optimizer)
+        learnt = self.step.times.state() if self.step.times else {}
+        self.state = TrainingState(self.model, self.step.average, self.step.optimizer, learnt)
         self.checkpoints = Checkpoints(out, self.config)
         self.logger = (
             RunLogger(out, training.steps, self.processes, self.step.precision, tensorboard)

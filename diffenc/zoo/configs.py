@@ -17,7 +17,8 @@ SCHEDULES = {
     "monotone_vdm": "diffenc.models.schedules:NetworkSchedule",
 }
 FIXED_ENDS = ("fixed", "monotone")
-WITHOUT_SHAPE = ("fixed", "learned", "monotone_vdm")  # that has a learning rate of its own
+LINES = ("fixed", "learned")
+WITHOUT_SHAPE = (*LINES, "monotone_vdm")  # that has a learning rate of its own
 PREDICTIONS = ("v", "epsilon", "x")
 # the parameters of each weighting of `diffenc.models.weightings`, which needs torch
 WEIGHTINGS = {

@@ -41,18 +41,17 @@ def place(tmp_path_factory):
     return folder
 
 
-def study_file(folder, **changes):
-    runs = [{"dataset": "digits", "models": ["VDMv-2", "DiffEnc-2-1"], "seeds": [1], "schedule": SCHEDULE}]
+def study_file(folder, schedule, **changes):
+    runs = [{"dataset": "digits", "models": ["VDMv-2", "DiffEnc-2-1"], "seeds": [1], "schedule": schedule}]
     runs[0]["training"] = PROTOCOL | changes
     path = folder / f"study{len(changes)}.yaml"
     path.write_text(yaml.safe_dump({"name": "test", "title": "Shared", "runs": runs}))
     return path
 
 
-def command(folder, out, processes=2, model="DiffEnc-2-1", more="", **changes):
-    options = (
-        f"--study {study_file(folder, **changes)} --run digits/{model}/{SCHEDULE}/seed1 --data {folder / 'digits'}"
-    )
+def command(folder, out, processes=2, model="DiffEnc-2-1", more="", schedule=SCHEDULE, **changes):
+    study = study_file(folder, schedule, **changes)
+    options = f"--study {study} --run digits/{model}/{schedule}/seed1 --data {folder / 'digits'}"
     options += f" --out {folder / out} --device cpu --threads 1 --processes {processes} {more}"
     return [sys.executable, "-m", "diffenc", "train", *options.split()]
 
@@ -88,11 +87,11 @@ def test_the_curve_does_not_depend_on_the_number_of_processes(place):
     agree(place / "one", place / "two")
 
 
-def test_by_torchrun(place):
-    arguments = command(place, "torchrun", processes=1, model="VDMv-2")
+def test_by_torchrun_with_adaptive_times(place):
+    arguments = command(place, "torchrun", processes=1, model="VDMv-2", schedule="learned", times="adaptive")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--"]
     done([*torchrun, *arguments[2:]])
-    train(place / "digits", place / "alone", "VDMv-2", schedule=SCHEDULE, **PROTOCOL)
+    train(place / "digits", place / "alone", "VDMv-2", schedule="learned", times="adaptive", **PROTOCOL)
     agree(place / "torchrun", place / "alone")
 
 
