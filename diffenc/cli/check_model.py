@@ -135,7 +135,7 @@ def of_many_steps(net: "Diffusion", x: "Tensor") -> Found:
     """The diffusion loss in continuous time against T KL of one of T steps, by the posterior, T = 100,000."""
     import torch
 
-    from diffenc.models.finite_depth import posterior_error
+    from diffenc.models.finite_depth import around, posterior_error
 
     depth, worst = 100_000, 0.0
     for t in (0.1, 0.4, 0.7, 0.95):
@@ -146,7 +146,7 @@ def of_many_steps(net: "Diffusion", x: "Tensor") -> Found:
             gamma = net.schedule(times)
             x_t, r = net.encoder.with_mean_shift(x, gamma)
             continuous = net.diffusion(x_t, r, gamma, net.schedule.dgamma_dt(times), eps)
-            difference, variance = posterior_error(net, x, steps, depth, eps)
+            difference, variance = posterior_error(net, x, *around(net.schedule, steps, depth), eps)
             many = 0.5 * depth * difference.square().flatten(1).sum(1) / variance
         worst = max(worst, _off(many, continuous))
     return Found("the bound against 100,000 steps", worst, 2e-3)

@@ -105,7 +105,8 @@ def sample(options: Namespace, processes: "Processes") -> None:
     make_ready(options.out.parent)
     if launched(options):
         return
-    samples = draw_samples(model, shape, settings, processes.device, processes, first=options.first)
+    train = data.load(options.data, "train") if settings.fit else None
+    samples = draw_samples(model, shape, settings, processes.device, processes, first=options.first, train=train)
     if samples is not None:
         save_arrays(options.out, {"samples": samples, "levels": model.levels})
 
@@ -126,7 +127,8 @@ def measure(name: str) -> Callable[[Namespace], None]:
         module, _, function = one.made_by.partition(".")
         made = getattr(import_module(f"diffenc.evaluation.{module}"), function)
         batch = options.batch if one.settings else len(images)
-        found = made(model, images, settings, batch, device(options))
+        train = [data.load(options.data, "train")] if one.fits else []
+        found = made(model, images, settings, batch, device(options), *train)
         if one.file.endswith(".npz"):
             save_arrays(options.out, found)
         else:
@@ -244,6 +246,7 @@ def _sample(parsers: Parsers) -> None:
     one.add_argument("--steps", type=int, default=defaults.steps, help="T")
     one.add_argument("--seed", type=int, default=defaults.seed)
     one.add_argument("--precision", choices=["float32", "bf16"], default=defaults.precision)
+    one.add_argument("--fit", type=positive, help="the best T steps instead of even ones, by so many training images")
     one.add_argument("--first", type=int, default=0, help="position of the first, for samples in parts (default: 0)")
     one.add_argument("--out", type=Path, required=True, help="the .npz")
 

@@ -139,7 +139,7 @@ def add_settings(one: argparse.ArgumentParser, defaults: Strict) -> None:
     """An option for each of a part of a study; several values where it is a list."""
     for name, value in defaults.model_dump().items():
         several = isinstance(value, list)
-        kind = type(value[0] if several else value)
+        kind = int if value is None else type(value[0] if several else value)
         one.add_argument(f"--{name}", type=kind, nargs="*" if several else None, default=value)
 
 

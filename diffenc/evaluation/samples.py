@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffenc.evaluation.best_steps import Steps, fit
 from diffenc.models import noise
 from diffenc.models.diffusion import Diffusion
 from diffenc.models.model import Model
@@ -28,10 +29,12 @@ def draw_samples(
     processes: Processes | None = None,
     batch: int = BATCH,
     first: int = 0,
+    train: np.ndarray | None = None,
 ) -> np.ndarray | None:
     """(count, C, H, W) uint8 in `steps` ancestral steps, those at position `first` and after.
 
-    The noise depends on (seed, step, position) alone, so that samples may be drawn in parts.
+    The noise depends on (seed, step, position) alone, so that samples may be drawn in parts. With `settings.fit` the
+    steps are the best and have the best sigma_P, by so many of the training images `train` (N, C, H, W).
 
     Several processes draw a part each, `batch` samples at a time, and the first one gets them all; the others get
     None.
@@ -40,30 +43,38 @@ def draw_samples(
     processes, model, state = processes or Processes(device), model.to(device), model.state_shape(shape)
     model.compute_in(compute_dtype(settings.precision))
 
+    if settings.fit:
+        steps = fit(model, train[: settings.fit], settings.seed, batch, device).of(settings.steps, best_sigma=True)
+    else:
+        times = [i / settings.steps for i in range(settings.steps + 1)]
+        steps = Steps(model.gammas(torch.empty(0, device=device), *times).cpu().numpy(), np.ones(settings.steps))
+
     def draw(positions: Tensor) -> np.ndarray:
         def step_noise(i: int) -> Tensor:
             return noise.normal(noise.keys(noise.stream(settings.seed, Purpose.SAMPLE, i), positions), state)
 
-        return ancestral(model, settings.steps, step_noise).cpu().numpy()
+        return ancestral(model, steps, step_noise).cpu().numpy()
 
     positions = torch.arange(first, first + settings.count, device=device)[processes.part(settings.count)]
     parts = processes.gather(np.concatenate([draw(some) for some in positions.split(batch)]))
     return np.concatenate(parts) if processes.first else None
 
 
-def ancestral(model: Model, steps: int, noise: Callable[[int], Tensor]) -> Tensor:
-    """Images (B, C, H, W) uint8 by `steps` ancestral steps.
+def ancestral(model: Model, steps: Steps, noise: Callable[[int], Tensor]) -> Tensor:
+    """Images (B, C, H, W) uint8 by T ancestral steps.
 
     Args:
         model: a trained model.
-        steps: T.
-        noise: gives standard normal (B, C, H, W) for an index: T for z_1, and i for the step to time i / T.
+        steps: between which gammas, and with which variance ratios.
+        noise: gives standard normal (B, C, H, W) for an index: T for z_1, and i for the step that ends at gamma i.
     """
-    z = noise(steps)
-    gammas = model.gammas(z, *(i / steps for i in range(steps + 1)))  # on the device once, not in every step
+    z = noise(len(steps.ratios))
+    # on the device once, not in every step
+    gammas, spread = (torch.as_tensor(one, device=z.device).to(z.dtype) for one in (steps.gammas, steps.ratios**-0.5))
     step = compiled(model.step_between, z.device)
-    for i in reversed(range(steps)):
-        z = step(z, gammas[i], gammas[i + 1], noise(i))
+    for i in reversed(range(len(spread))):
+        # sigma_P = sigma_Q / sqrt(w)
+        z = step(z, gammas[i], gammas[i + 1], spread[i] * noise(i))
     return model.decode(z)
 
 

@@ -114,6 +114,13 @@ class Diffusion(Model):
             error = error + a * s * (self.parameterization.x_hat(z, output, a, s) - r)
         return 0.5 * slope * error.square().flatten(1).sum(1)
 
+    def missed(self, x_t: Tensor, gamma: Tensor, eps: Tensor) -> Tensor:
+        """x_t - x_hat (B, C, H, W) at gamma_t (B,), with noise eps in z_t; in x_t's precision but for the network."""
+        a, s = (over_pixels(root(gamma)) for root in (alpha, sigma))
+        precision, eps = self.ends()[0].dtype, eps.to(x_t.dtype)
+        output = self.denoise((a * x_t + s * eps).to(precision), gamma.to(precision)).to(x_t.dtype)
+        return self.parameterization.missed(x_t, eps, output, a, s)
+
     def step_mean(self, z_t: Tensor, s: float, t: float) -> Tensor:
         """mu_P, the mean of p(z_s | z_t) for z_t (B, C, H, W) at time t and s < t (Eq. 6, 17); like z_t."""
         return self._step_mean(z_t, *self.gammas(z_t, s, t))

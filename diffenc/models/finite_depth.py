@@ -9,7 +9,7 @@ from torch import Tensor
 
 from diffenc.models.diffusion import Diffusion
 from diffenc.models.encoders import over_pixels
-from diffenc.models.schedules import alpha, sigma, sigma_squared
+from diffenc.models.schedules import Schedule, alpha, sigma_squared
 
 DRAWS = 20  # of each half in a bin of steps, on average
 
@@ -19,7 +19,15 @@ def step_numbers(u: NDArray, depth: int) -> NDArray[np.int64]:
     return np.minimum((u.astype(np.float64) * depth).astype(np.int64), depth - 1) + 1
 
 
-def posterior_error(model: Diffusion, x: Tensor, steps: Tensor, depth: int, eps: Tensor) -> tuple[Tensor, Tensor]:
+def around(schedule: Schedule, steps: Tensor, depth: int) -> tuple[Tensor, Tensor]:
+    """gamma_s and gamma_t (B,) in float64 of the steps i (B,), even in t."""
+    gamma_s, gamma_t = (schedule(number.double() / depth) for number in (steps - 1, steps))
+    return gamma_s, gamma_t
+
+
+def posterior_error(
+    model: Diffusion, x: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor
+) -> tuple[Tensor, Tensor]:
     """mu_Q - mu_P and sigma_Q^2 of one step for each image, in float64 but for the networks.
 
     mu_Q and sigma_Q^2 are those of q(z_s | z_t, x), Eq. 3, 4 without an encoder and Eq. 12, 13 with one (App. B and C
@@ -34,29 +42,38 @@ def posterior_error(model: Diffusion, x: Tensor, steps: Tensor, depth: int, eps:
     Args:
         model: whose mu_P it is.
         x: (B, C, H, W) in (-1, 1).
-        steps: (B,) whole numbers i in 1..T.
-        depth: T.
+        gamma_s: (B,) float64.
+        gamma_t: (B,) float64, above.
         eps: (B, C, H, W) noise of z_t.
 
     Returns:
         (B, C, H, W) and (B,).
     """
-    gamma_t, gamma_s = (model.schedule(number.double() / depth) for number in (steps, steps - 1))
     x_t, shifted = model.encoder.step(x, gamma_s, gamma_t)
-    over_t, over_s = over_pixels(gamma_t), over_pixels(gamma_s)
-    m, a, s = -torch.expm1(over_s - over_t), alpha(over_t), sigma(over_t)
-    eps = eps.double()
-    output = model.denoise((a * x_t + s * eps).to(x.dtype), gamma_t.to(x.dtype)).double()
-    missed = model.parameterization.missed(x_t, eps, output, a, s)
-    difference = m * missed
+    missed = model.missed(x_t, gamma_t, eps)
+    variance = sigma_squared(gamma_s) * -torch.expm1(gamma_s - gamma_t)
+    return mean_error(model, x_t, shifted, missed, gamma_s, gamma_t), variance
+
+
+def mean_error(
+    model: Diffusion, x_t: Tensor, shifted: Tensor, missed: Tensor, gamma_s: Tensor, gamma_t: Tensor
+) -> Tensor:
+    """`posterior_error`'s difference of means from x_t, x_s - x_t and x_t - x_hat."""
+    gamma_s, gamma_t = over_pixels(gamma_s), over_pixels(gamma_t)
+    difference = -torch.expm1(gamma_s - gamma_t) * missed
     if not model.encoder.is_identity:
-        difference = difference + shifted - (over_t - over_s) * sigma_squared(over_t) * (x_t - missed)
-    return alpha(over_s) * difference, (sigma_squared(over_s) * m).flatten()
+        difference = difference + shifted - (gamma_t - gamma_s) * sigma_squared(gamma_t) * (x_t - missed)
+    return alpha(gamma_s) * difference
 
 
 def kl(w: NDArray | float, q: NDArray) -> NDArray:
     """A step's KL in bits per dimension (Eq. 9), of q and w of shapes that go together."""
     return (w - 1 - np.log(w) + w * q) / (2 * math.log(2))
+
+
+def best_ratio(q: NDArray) -> NDArray:
+    """The w of least KL where q has this mean (Eq. 9, App. F)."""
+    return 1 / (1 + q)
 
 
 def best_ratios(q: NDArray, steps: NDArray, depth: int) -> tuple[NDArray, list[dict[str, float]]]:
@@ -71,7 +88,7 @@ def best_ratios(q: NDArray, steps: NDArray, depth: int) -> tuple[NDArray, list[d
 
     def fit(part: NDArray | slice) -> tuple[NDArray, NDArray]:
         n = np.bincount(which[:, part].ravel(), minlength=bins)
-        return 1 / (1 + np.bincount(which[:, part].ravel(), q[:, part].ravel(), bins) / np.maximum(n, 1)), n
+        return best_ratio(np.bincount(which[:, part].ravel(), q[:, part].ravel(), bins) / np.maximum(n, 1)), n
 
     applied = np.where(even, fit(~even)[0][which], fit(even)[0][which])
     numbers = np.arange(depth)

@@ -16,6 +16,7 @@ from diffenc.io.errors import UserError
 from diffenc.reporting.targets import files_shown
 from diffenc.results.records import read_evaluation
 from diffenc.results.runs import read_runs
+from diffenc.study.settings import GRID
 from diffenc.study.stages import EVALUATION, FID, MEASUREMENTS, SAMPLES, Measurement
 from diffenc.study.study import Run, Study, run_folder
 from diffenc.zoo.configs import MODELS, model_config
@@ -213,7 +214,8 @@ def _evaluating(study: Study, run: Run, cost: Flops) -> int:
 
 
 def _sampling(study: Study, run: Run, cost: Flops) -> int:
-    return study.samples.count * study.samples.steps * cost.denoiser
+    fitting = (study.samples.fit or 0) * GRID * (cost.denoiser + cost.encoder)
+    return study.samples.count * study.samples.steps * cost.denoiser + fitting
 
 
 def _sampling_for_fid(study: Study, run: Run, cost: Flops) -> int:

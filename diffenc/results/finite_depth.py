@@ -3,14 +3,16 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import FiniteFloat
+from pydantic import Field, FiniteFloat
 
 from diffenc.io.errors import UserError, make
 from diffenc.results.records import Record, Term, Terms, read_record
 
 EQUAL, BEST = "sigma_Q", "best"
+# in the best steps, with sigma_Q and with the best sigma_P
+STEPS, BOTH = "best_steps", "best_steps_and_sigma_P"
 
-_SETTINGS = ("images", "passes", "seed", "depths", "bounds")
+_SETTINGS = ("images", "passes", "seed", "fitted_on", "depths", "bounds")
 
 
 class Bound(Record):
@@ -30,19 +32,27 @@ class Ratio(Record):
 
 
 class AtDepth(Record):
-    """One T: its bounds by the choice of w (sigma_Q is w = 1), and the best w over t."""
+    """One T: its bounds by the choice of w (sigma_Q is w = 1), and the best w over t.
+
+    `gammas`: those between which the best steps lead, (T + 1,), by bound.
+    """
 
     T: int
     bounds: dict[str, Bound]
     ratio: list[Ratio]
+    gammas: dict[str, list[FiniteFloat]] = Field(default_factory=dict)
 
 
 class FiniteDepth(Record):
-    """What depth.json says of a run; every bound has the continuous one's latent and reconstruction."""
+    """What depth.json says of a run; every bound has the continuous one's latent and reconstruction.
+
+    `fitted_on`: so many training images gave the best steps.
+    """
 
     images: int
     passes: int
     seed: int
+    fitted_on: int = 0
     continuous: Terms
     depths: list[AtDepth]
 
@@ -78,4 +88,4 @@ def read_alike(paths: Iterable[Path]) -> list[FiniteDepth]:
 
 def _settings(record: FiniteDepth) -> tuple[object, ...]:
     bounds = [list(at.bounds) for at in record.depths]
-    return record.images, record.passes, record.seed, [at.T for at in record.depths], bounds
+    return record.images, record.passes, record.seed, record.fitted_on, [at.T for at in record.depths], bounds

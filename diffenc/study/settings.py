@@ -22,6 +22,9 @@ Protocol = Literal["full", "authors", "given"]  # given: under noise that comes 
 # the file of Inception's weights, as torch-fidelity publishes them, and what fid.weights is where there are none
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 NO_INCEPTION = "absent"
+# the best steps lead between so many noise levels; of more steps the levels' own distance shows
+GRID = 121
+MOST_STEPS = 60
 PART = 500  # samples for FID that are drawn together: 2.7e16 FLOP of a large model in 1000 steps
 
 
@@ -120,12 +123,19 @@ class Evaluation(Strict):
 
 
 class Samples(Strict):
-    """Ancestral samples: how many, in how many steps T."""
+    """Ancestral samples: how many, in how many steps T: even ones, or the best, fitted on `fit` training images."""
 
     count: Positive = 64
     steps: Positive = 1000
     seed: Seed = 0
     precision: Literal["float32", "bf16"] = "float32"
+    fit: Positive | None = None
+
+    @model_validator(mode="after")
+    def _few_enough(self) -> "Samples":
+        if self.fit and self.steps > MOST_STEPS:
+            raise ValueError(f"fit: of more than {MOST_STEPS} steps the best are not fitted; take fewer, or no fit")
+        return self
 
 
 class Devices(NamedTuple):
@@ -143,13 +153,17 @@ class Saving(Strict):
 
 
 class Depth(Strict):
-    """Bounds of finite depth T: which T, and which fixed variance ratios w beside 1 and the best one."""
+    """Bounds of finite depth T: which T, and which fixed variance ratios w beside 1 and the best one.
+
+    On `fit` training images the best steps are fitted.
+    """
 
     depths: Annotated[list[Positive], Field(min_length=1)] = [10, 30, 100, 300, 1000]
     ratios: list[Annotated[float, Field(gt=0)]] = [0.5, 0.9, 1.1, 2.0]
     passes: Positive = 2
     images: Positive = 1000
     seed: Seed = 0
+    fit: Positive | None = None
 
 
 class Inspection(Strict):

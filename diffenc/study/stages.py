@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from diffenc.io.schema import Strict
 from diffenc.study import versions
-from diffenc.study.settings import Depth, Inspection, NoiseLevels
+from diffenc.study.settings import GRID, MOST_STEPS, Depth, Inspection, NoiseLevels
 from diffenc.zoo.flops import Flops
 
 TERMS = ("total", "diffusion", "latent", "reconstruction")
@@ -49,6 +49,7 @@ class Measurement(NamedTuple):
         version: of what it computes, by hand (`diffenc.study.versions`).
         key: the study's, for its settings; None: there are none.
         settings: their class, which gives the command's options.
+        fits: whether it also wants training images, as a sixth argument.
         what_for, flop: for `diffenc plan`, FLOP for so many images; None: too few to count.
     """
 
@@ -58,6 +59,7 @@ class Measurement(NamedTuple):
     version: int
     key: str | None = None
     settings: type[Strict] | None = None
+    fits: bool = False
     what_for: str = ""
     flop: Callable[[Any, int, Flops], int] | None = None
 
@@ -69,9 +71,12 @@ def _inspecting(settings: Inspection, images: int, cost: Flops) -> int:
 
 
 def _deepening(settings: Depth, images: int, cost: Flops) -> int:
-    """The continuous bound, and at each depth the denoiser at t and the encoder at s and t."""
+    """The continuous bound, and in a depth's steps the denoiser at t and the encoder at s and t; to fit steps, both
+    networks at all levels of the grid."""
     once = cost.denoiser + 2 * cost.encoder - cost.stem
-    return settings.passes * images * (cost.bound + len(settings.depths) * once)
+    ways = len(settings.depths) + 2 * sum(depth <= MOST_STEPS for depth in settings.depths) * bool(settings.fit)
+    fitting = (settings.fit or 0) * GRID * (cost.denoiser + cost.encoder)
+    return settings.passes * images * (cost.bound + ways * once) + fitting
 
 
 def _at_all_levels(settings: NoiseLevels, images: int, cost: Flops) -> int:
@@ -100,6 +105,7 @@ MEASUREMENTS = {
         version=2,
         key="depth",
         settings=Depth,
+        fits=True,
         what_for="for bounds of finite depth",
         flop=_deepening,
     ),

@@ -16,7 +16,7 @@ from diffenc.evaluation.finite_depth import finite_depth
 from diffenc.io.errors import UserError
 from diffenc.models.diffusion import Diffusion
 from diffenc.models.encoders import Identity, NonTrainable, Trainable
-from diffenc.models.finite_depth import best_ratios, kl, posterior_error, step_numbers
+from diffenc.models.finite_depth import around, best_ratios, kl, posterior_error, step_numbers
 from diffenc.models.schedules import FixedSchedule, LearnedSchedule
 from diffenc.results.finite_depth import read, read_alike
 from diffenc.study.settings import Depth, Evaluation
@@ -100,6 +100,10 @@ def inputs(count, same=False, seed=0):
     return (0.5 * x[:1].expand_as(x) if same else 0.5 * x), eps
 
 
+def of_steps(model, x, steps, T, eps):
+    return posterior_error(model, x, *around(model.schedule, steps, T), eps)
+
+
 def encoded(model, x, i, T):
     """x_s and x_t."""
     return [model.encode(x, torch.full((len(x),), gamma, dtype=x.dtype)) for gamma in times(i, T)]
@@ -118,7 +122,7 @@ def test_the_difference_is_from_step_mean_to_the_conditioned_joint_gaussian(enco
         a2, s2 = variances(times(i, T)[1])
         z_t = math.sqrt(a2) * x_t + math.sqrt(s2) * eps
         mean, variance = posterior(i, T, x_s, x_t, z_t)
-        ours, ours_variance = posterior_error(model, x, torch.full((3,), i), T, eps)
+        ours, ours_variance = of_steps(model, x, torch.full((3,), i), T, eps)
         expected = mean - model.step_mean(z_t, (i - 1) / T, i / T)
         # the schedule's ends are float32's
         torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-6 * expected.abs().max().item())
@@ -146,7 +150,7 @@ def test_the_kl_is_the_mean_of_the_log_ratio(encoder, i):
     log_q = log_density(z_s, math.sqrt(a2s) * x_s, math.sqrt(s2s)) + log_density(z_t, moved, fresh)
     log_q -= log_density(z_t, math.sqrt(a2t) * x_t, math.sqrt(s2t))
     eps = (z_t - math.sqrt(a2t) * x_t) / math.sqrt(s2t)
-    difference, variance = posterior_error(model, x, torch.full((count,), i), T, eps)
+    difference, variance = of_steps(model, x, torch.full((count,), i), T, eps)
     q = (difference.square().mean((1, 2, 3)) / variance).numpy()
     sigma_q = math.sqrt(s2s) * fresh / math.sqrt(s2t)
     for w in (1.0, 0.6, 1.5):
@@ -165,7 +169,7 @@ def test_many_steps_are_continuous_time(encoder, prediction):
 
     def error(T):
         steps = torch.tensor([T // 20, T // 4, T // 2, T])
-        difference, variance = posterior_error(model, x, steps, T, eps)
+        difference, variance = of_steps(model, x, steps, T, eps)
         finite = T / 2 * difference.square().sum((1, 2, 3)) / variance
         return finite / diffusion_term(model, x, steps / T, eps) - 1
 
@@ -180,8 +184,8 @@ def test_float32_loses_nothing_in_short_steps(name):
     generator = torch.Generator().manual_seed(0)
     x, eps = (torch.randn(6, 1, 8, 8, generator=generator) for _ in range(2))
     steps = torch.tensor([1, 2, 100, 500, 900, 1000])
-    single = posterior_error(model, x / 2, steps, 1000, eps)[0]
-    double = posterior_error(model.double(), x.double() / 2, steps, 1000, eps.double())[0]
+    single = of_steps(model, x / 2, steps, 1000, eps)[0]
+    double = of_steps(model.double(), x.double() / 2, steps, 1000, eps.double())[0]
     lost = (single - double).flatten(1).norm(dim=1) / double.flatten(1).norm(dim=1)
     assert single.dtype == torch.float64
     # y_s - y_t is a difference of float32 numbers, but a small part of the whole
@@ -195,7 +199,7 @@ def test_every_step_of_gaussian_data(encoder, s):
     T, count = 8, 3000
     x, _, eps = draw(s, count)
     for i, expected in enumerate(exact_q(s, isinstance(encoder, NonTrainable), T), start=1):
-        difference, variance = posterior_error(gaussian_model(s, encoder), x, torch.full((count,), i), T, eps)
+        difference, variance = of_steps(gaussian_model(s, encoder), x, torch.full((count,), i), T, eps)
         q = difference.square().mean((1, 2, 3)) / variance
         assert q.mean().item() == pytest.approx(expected, rel=4 * math.sqrt(2 / D / count))
 
@@ -365,7 +369,7 @@ def written(tmp_path, network, small_images):
 def test_what_is_written_is_read(written):
     record = read(written[0])
     content = json.loads(written[0].read_text())
-    assert record.model_dump() == content
+    assert record.model_dump(exclude_unset=True) == content
     assert [record.model_dump()] * 2 == [one.model_dump() for one in read_alike(written[:2])]
 
 

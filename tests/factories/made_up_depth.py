@@ -12,14 +12,15 @@ from diffenc.study.study import run_folder
 DEPTHS, RATIOS = (10, 100, 1000), (0.5, 1.1)
 
 
-def record(run, depths=DEPTHS, ratios=RATIOS, below=()):
-    """Its best bound is below the continuous one at the T in `below`."""
+def record(run, depths=DEPTHS, ratios=RATIOS, below=(), fitted=False):
+    """Its best bound is below the continuous one at the T in `below`; at the first T steps may be `fitted`."""
     rng = np.random.default_rng([run.seed, len(run.model)])
     base = made_up.BASE[run.model] + 0.004 * rng.standard_normal()
     return {
         "images": 300,
         "passes": 2,
         "seed": 0,
+        **({"fitted_on": 200} if fitted else {}),
         "continuous": {
             name: {"mean": value, "mc_se": 0.002}
             for name, value in (
@@ -29,14 +30,16 @@ def record(run, depths=DEPTHS, ratios=RATIOS, below=()):
                 ("reconstruction", 0.01),
             )
         },
-        "depths": [_at(T, base, ratios, -1 if T in below else 1) for T in depths],
+        "depths": [_at(T, base, ratios, -1 if T in below else 1, fitted and depths[0] == T) for T in depths],
     }
 
 
-def _at(T, base, ratios, sign):
+def _at(T, base, ratios, sign, fitted):
     excess = {"sigma_Q": 30 / T * base, "best": sign * 6 / T}
     for w in ratios:
         excess[f"w={w:g}"] = T * (w - 1 - math.log(w)) / (2 * math.log(2)) + (w - 1) * base + w * excess["sigma_Q"]
+    if fitted:
+        excess |= {"best_steps": 12 / T * base, "best_steps_and_sigma_P": 4 / T}
     bounds = {
         name: {
             "total": {"mean": base + above, "mc_se": 0.002},
@@ -48,7 +51,8 @@ def _at(T, base, ratios, sign):
     t = np.arange(1, 11) / 10
     w = 1 / (1 + 20 / T * (1.1 - t) * base)
     ratio = [{"t": a, "w": b, "n": 60} for a, b in zip(t.tolist(), w.tolist(), strict=True)]
-    return {"T": T, "bounds": bounds, "ratio": ratio}
+    gammas = {name: np.linspace(-13.3, 5, T + 1).tolist() for name in excess if name.startswith("best_")}
+    return {"T": T, "bounds": bounds, "ratio": ratio} | ({"gammas": gammas} if gammas else {})
 
 
 def write(study, folder, **options):

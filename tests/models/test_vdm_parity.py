@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from diffenc.models.finite_depth import around, posterior_error
 from diffenc.models.model import bits_per_dimension
 from diffenc.models.schedules import MonotoneSchedule
 from diffenc.zoo.build import assemble
@@ -125,6 +126,28 @@ def test_the_shape_descends_the_second_moment(theirs):
     if theirs.ends:  # these descend the bound
         for name in ("gamma_0", "gamma_1"):
             near(getattr(theirs.model.schedule, name).grad, theirs[f"grad_bpd/{name}"], 1e-2)
+
+
+def test_depth_t():
+    theirs = Theirs(False)
+    images, _, eps_0, eps = theirs.batch()
+    depth = int(theirs["T"])
+    steps = torch.tensor(theirs["discrete_t"] * depth).round().long()
+    difference, variance = posterior_error(
+        theirs.model, theirs.model.scale(images), *around(theirs.model.schedule, steps, depth), eps
+    )
+    diffusion = depth * difference.square().flatten(1).sum(1) / variance / 2
+    near(diffusion, theirs["discrete_loss_diffusion"], 1e-5)
+    terms = theirs.model.loss_terms(images, steps / depth, eps_0, eps)
+    bpd = theirs.bpd(terms.reconstruction + terms.latent + diffusion).mean()
+    assert bpd.item() == pytest.approx(theirs["discrete_bpd"].item(), rel=1e-5)
+    bpd.backward()
+    for found, expected in theirs.shape_gradients("grad_discrete_bpd"):
+        near(found, expected, 1e-2 if expected.size == 1 else 2e-3)
+    near(theirs.model.schedule.bias.grad, theirs["grad_discrete_bpd/gamma/l1/bias"], 1e-2)
+    gradients = [theirs.parameters[theirs.ours(leaf)].grad for leaf in theirs.leaves]
+    norms = np.array([gradient.norm().item() for gradient in gradients])
+    np.testing.assert_allclose(norms, theirs["grad_discrete_bpd_norm"], rtol=1e-4, atol=1e-5 * norms.max())
 
 
 def test_the_denoiser_and_an_ancestral_step():

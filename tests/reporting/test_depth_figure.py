@@ -41,6 +41,13 @@ def test_the_files_have_their_texts_and_the_same_bytes_twice(files, tmp_path):
         assert f">{text}</t" in svg, text
 
 
+def test_the_best_steps_are_drawn_where_they_were_fitted():
+    above = drawn(records(fitted=True)).axes[0]
+    steps, both = above.lines[2:4]
+    assert (steps.get_xdata().tolist(), both.get_xdata().tolist()) == ([10], [10])
+    assert both.get_ydata() == pytest.approx([0.4])
+
+
 def test_lines_are_means_over_seeds_with_their_range():
     models = records()
     above, below = (drawn(models).axes[i] for i in (1, 4))

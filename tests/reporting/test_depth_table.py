@@ -17,10 +17,10 @@ from diffenc.study.stages import DEPTH
 from diffenc.study.study import run_folder
 
 
-def made(tmp_path, below=(), **options):
+def made(tmp_path, below=(), fitted=False, **options):
     study, folder = made_up.study(**options), tmp_path / "small"
     made_up.write_results(study, folder)
-    made_up_depth.write(study, folder, below=below)
+    made_up_depth.write(study, folder, below=below, fitted=fitted)
     runs = collect(study, folder)
     return study, runs, compare(study, runs), folder
 
@@ -80,6 +80,18 @@ def test_what_is_read(tmp_path):
     assert pd.read_csv(tmp_path / "name.csv", dtype={"T": str})["T"][:4].tolist() == ["10", "100", "1000", "inf"]
 
 
+def test_the_best_steps_where_they_were_fitted(tmp_path):
+    study, *rest = made(tmp_path, fitted=True)
+    sheet = depth(study, *rest)
+    cells, _ = read(sheet, tmp_path)
+    row = sheet.frame.loc[0]
+    assert row["total_best_steps_and_sigma_P"] == pytest.approx(row["total_best"] - 0.2)
+    assert cells[0]["best steps"] == f"{row['total_best_steps']:.3f} ± {row['total_best_steps_se']:.3f}"
+    assert [row["best steps and sigma_P"] for row in cells[1:3]] == ["not fitted"] * 2
+    assert cells[3]["best steps"] == cells[3]["sigma_P = sigma_Q"]
+    assert "found on 200 training images" in " ".join(sheet.notes)
+
+
 def test_notes_have_the_numbers(tmp_path):
     study, *rest = made(tmp_path)
     notes = " ".join(depth(study, *rest).notes)
@@ -90,6 +102,7 @@ def test_notes_have_the_numbers(tmp_path):
     assert f"{gains.min():.3f} to {gains.max():.3f} at T = 10," in notes
     assert "the first 300 test images, 2 passes" in notes
     assert "below the bound in continuous time" not in notes
+    assert "training images" not in notes
 
 
 @pytest.mark.parametrize(

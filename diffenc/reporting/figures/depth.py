@@ -16,15 +16,22 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
 from diffenc.reporting.figures import style
-from diffenc.results.finite_depth import BEST, EQUAL, AtDepth, FiniteDepth, read_alike
+from diffenc.results.finite_depth import BEST, BOTH, EQUAL, STEPS, AtDepth, FiniteDepth, read_alike
 
 ABREAST = 3
 BLOCK = 4.3  # inches, of a model's two panels
 LEGEND = 0.75
-_NAMES = {EQUAL: r"$\sigma_P = \sigma_Q$", BEST: r"best $\sigma_P$"}
+_NAMES = {
+    EQUAL: r"$\sigma_P = \sigma_Q$",
+    BEST: r"best $\sigma_P$",
+    STEPS: "best steps",
+    BOTH: r"best steps and $\sigma_P$",
+}
 _MAIN = {
     EQUAL: {"linestyle": "-", "marker": "o"},
     BEST: {"linestyle": (0, (4, 1.5)), "marker": "s", "markerfacecolor": "white"},
+    STEPS: {"linestyle": (0, (1, 1)), "marker": "o", "markerfacecolor": "white"},
+    BOTH: {"linestyle": (0, (1, 1)), "marker": "s"},
 }
 _MARKERS = "v^<>dPX*"  # of the fixed ratios
 _CURVES = 5  # depths whose ratio is drawn, at most
@@ -76,7 +83,8 @@ def draw(models: dict[str, list[FiniteDepth]], title: str, order: Sequence[str])
 def _draw_excess(axes: Axes, seeds: list[FiniteDepth], look: style.Look) -> None:
     """Against T, a line for each choice of sigma_P."""
     for bound, line in _lines(seeds[0]).items():
-        values = {same[0].T: [at.bounds[bound].excess.mean for at in same] for same in _levels(seeds)}
+        having = [same for same in _levels(seeds) if bound in same[0].bounds]
+        values = {same[0].T: [at.bounds[bound].excess.mean for at in same] for same in having}
         excess = pd.DataFrame.from_dict(values, orient="index").sort_index()
         style.band(axes, excess.min(axis=1), excess.max(axis=1), look)
         axes.plot(excess.mean(axis=1), color=look.color, **line)
@@ -105,10 +113,11 @@ def _levels(seeds: list[FiniteDepth]) -> Iterator[tuple[AtDepth, ...]]:
 
 def _lines(record: FiniteDepth) -> dict[str, dict[str, Any]]:
     """How each choice of sigma_P is drawn."""
-    fixed = [bound for bound in record.depths[0].bounds if bound not in _MAIN]
+    found = dict.fromkeys(bound for at in record.depths for bound in at.bounds)
+    fixed = [bound for bound in found if bound not in _MAIN]
     thin = {"linestyle": "-", "linewidth": 0.7, "markersize": 3.5}
     return {
-        **{bound: {"linewidth": 1.6, "markersize": 4, **line} for bound, line in _MAIN.items()},
+        **{bound: {"linewidth": 1.6, "markersize": 4, **line} for bound, line in _MAIN.items() if bound in found},
         **{bound: {"marker": marker, **thin} for bound, marker in zip(fixed, cycle(_MARKERS))},
     }
 

@@ -9,13 +9,19 @@ import pandas as pd
 from diffenc.reporting.tables.common import GROUP, model_columns, over_seeds
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, mean_se, number
 from diffenc.reporting.tables.notes import said
-from diffenc.results.finite_depth import BEST, EQUAL, AtDepth, FiniteDepth, read_alike
+from diffenc.results.finite_depth import BEST, BOTH, EQUAL, STEPS, AtDepth, FiniteDepth, read_alike
 from diffenc.results.runs import check_runs
 from diffenc.statistics.welch import summarise
+from diffenc.study.settings import MOST_STEPS
 from diffenc.study.stages import DEPTH
 from diffenc.study.study import Study, run_folder
 
-_NAMES = {EQUAL: "sigma_P = sigma_Q", BEST: "best sigma_P"}
+_NAMES = {
+    EQUAL: "sigma_P = sigma_Q",
+    BEST: "best sigma_P",
+    STEPS: "best steps",
+    BOTH: "best steps and sigma_P",
+}
 
 
 def depth(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Table:
@@ -24,6 +30,7 @@ def depth(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -
     Means over seeds with standard errors. total_sigma_Q, total_best and total_w=... by the choice of sigma_P; gain is
     total_sigma_Q less total_best, excess_best the latter less the continuous total; best_w_lowest and best_w_highest
     are over a model's steps, averaged over seeds, and bins the bins of steps that w was fitted in (0 if it was not).
+    total_best_steps and total_best_steps_and_sigma_P are there where steps were fitted, on fitted_on training images.
 
     Raises:
         UserError: `runs` is not exactly the study's, or a run's depth.json is missing, damaged or of other settings.
@@ -56,6 +63,7 @@ def _rows(study: Study, dataset: str, folder: Path) -> Iterator[Row]:
 
 def _of_a_model(key: Row, seeds: list[FiniteDepth]) -> Iterator[Row]:
     facts = {"n": len(seeds), "images": seeds[0].images, "passes": seeds[0].passes}
+    facts |= {"fitted_on": seeds[0].fitted_on} if seeds[0].fitted_on else {}
     for levels in zip(*(seed.depths for seed in seeds), strict=True):
         row = key | {"T": levels[0].T} | facts
         for bound in levels[0].bounds:
@@ -68,7 +76,7 @@ def _of_a_model(key: Row, seeds: list[FiniteDepth]) -> Iterator[Row]:
         yield row | {"bins": len(ratios[0])}  # which depend on the noise alone, and that is every seed's
     row = key | {"T": math.inf} | facts
     continuous = over_seeds("total", [seed.continuous.total.mean for seed in seeds])
-    for bound in seeds[0].depths[0].bounds:
+    for bound in dict.fromkeys(bound for level in seeds[0].depths for bound in level.bounds):
         finite = bound in _NAMES or _ratio(bound) == 1
         row |= {f"total_{bound}": continuous["total"] if finite else math.inf}
         row |= {f"total_{bound}_se": continuous["total_se"] if finite else math.nan}
@@ -93,7 +101,8 @@ def _bounds(frame: pd.DataFrame) -> list[str]:
 def _total(bound: str) -> Cell:
     def cell(row: Row) -> str:
         if pd.isna(row[f"total_{bound}"]):
-            return "not asked for"  # of this data set
+            # of this data set; or the steps are too many to be fitted
+            return "not fitted" if bound in (STEPS, BOTH) else "not asked for"
         return "∞" if math.isinf(row[f"total_{bound}"]) else mean_se(row, f"total_{bound}")
 
     return cell
@@ -112,13 +121,15 @@ def _notes(study: Study, runs: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
     finite = frame[frame["T"] < math.inf]
     fixed = [bound for bound in _bounds(frame) if bound not in _NAMES and _ratio(bound) != 1]
     below = [f"{row.model}, {row.schedule}, T = {row.T:,}" for row in finite[finite["excess_best"] < 0].itertuples()]
+    steps = {"fitted_on": frame["fitted_on"].max(), "most": MOST_STEPS} if BOTH in _bounds(frame) else {}
     notes = said(
         "depth",
-        *("total", "best", fixed and "fixed", below and "below"),
+        *("total", "best", fixed and "fixed", below and "below", steps and "steps"),
         bins=_binned(finite),
         gains=_gains(finite),
         rates=", ".join(f"{_rate(_ratio(bound)):.4f} for {_header(bound)}" for bound in fixed),
         models="; ".join(below),
+        **steps,
     )
     return [*notes, *_sources(study, runs, frame)]
 

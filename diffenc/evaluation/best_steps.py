@@ -1,0 +1,81 @@
+"""The best T steps of a trained model, and the best sigma_P of each, fitted on training images.
+
+The bound in T steps is a sum over pairs of noise levels (s, t). At each of GRID levels between the schedule's ends
+one pass of the network tells what all pairs with this t cost in expectation (q of `diffenc.evaluation.finite_depth`);
+the T steps of least cost from gamma_0 to gamma_1 are then found by dynamic programming.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffenc.evaluation.noise import draw
+from diffenc.models.diffusion import Diffusion
+from diffenc.models.finite_depth import best_ratio, kl, mean_error
+from diffenc.models.schedules import sigma_squared
+from diffenc.study.settings import GRID
+
+
+class Steps(NamedTuple):
+    """T steps between gammas (T + 1,), ascending, and the variance ratio w (T,) of each."""
+
+    gammas: NDArray[np.float64]
+    ratios: NDArray[np.float64]
+
+
+class BestSteps(NamedTuple):
+    """E q of all pairs of noise levels: `q` (GRID, GRID), [s, t] of s < t, at `gammas` (GRID,)."""
+
+    gammas: NDArray[np.float64]
+    q: NDArray[np.float64]
+
+    def of(self, depth: int, best_sigma: bool) -> Steps:
+        """The best `depth` steps where each has its best sigma_P, or sigma_Q (w = 1)."""
+        ratios = best_ratio(self.q) if best_sigma else np.ones_like(self.q)
+        chosen = cheapest(np.where(self.q > 0, kl(ratios, self.q), np.inf), depth)
+        return Steps(self.gammas[chosen], ratios[chosen[:-1], chosen[1:]])
+
+
+def cheapest(cost: NDArray[np.float64], steps: int) -> NDArray[np.int64]:
+    """The way from 0 to G - 1 in so many steps, (steps + 1,), whose costs [s, t] (G, G) are least in all."""
+    least, came_from = np.full(len(cost), np.inf), []
+    least[0] = 0.0
+    for _ in range(steps):
+        through = least[:, None] + cost
+        came_from.append(through.argmin(axis=0))
+        least = through.min(axis=0)
+    way = [len(cost) - 1]
+    for back in reversed(came_from):
+        way.append(back[way[-1]])
+    return np.array(way[::-1])
+
+
+@torch.no_grad()
+def fit(model: Diffusion, images: np.ndarray, seed: int, batch: int, device: torch.device) -> BestSteps:
+    """Measure all pairs on images (N, C, H, W) uint8, `batch` at a time: GRID passes of the network in all."""
+    gamma_0, gamma_1 = (end.double() for end in model.ends())
+    gammas = gamma_0 + (gamma_1 - gamma_0) * torch.linspace(0, 1, GRID, dtype=torch.float64, device=device)
+    total = torch.zeros(GRID, GRID, dtype=torch.float64, device=device)
+    for start in range(0, len(images), batch):
+        chunk = torch.from_numpy(np.array(images[start : start + batch])).to(device)
+        _, _, eps = draw(seed, 0, torch.arange(start, start + len(chunk), device=device), chunk.shape[1:])
+        total += _of_pairs(model, model.scale(chunk), gammas, eps)
+    return BestSteps(gammas.cpu().numpy(), (total / len(images)).cpu().numpy())
+
+
+def _of_pairs(model: Diffusion, x: Tensor, gammas: Tensor, eps: Tensor) -> Tensor:
+    """q of all pairs, summed over the images: (GRID, GRID)."""
+    found = torch.zeros(len(gammas), len(gammas), dtype=torch.float64, device=x.device)
+    at = [model.encode(x, gamma.to(x.dtype).expand(len(x))).double() for gamma in gammas]
+    for t in range(1, len(gammas)):
+        gamma_t = gammas[t].expand(len(x))
+        missed = model.missed(at[t], gamma_t, eps)
+        for s in range(t):
+            gamma_s = gammas[s].expand(len(x))
+            difference = mean_error(model, at[t], at[s] - at[t], missed, gamma_s, gamma_t)
+            variance = sigma_squared(gammas[s]) * -torch.expm1(gammas[s] - gammas[t])
+            found[s, t] = difference.square().flatten(1).mean(1).sum() / variance
+    return found
