@@ -31,6 +31,7 @@ class DatasetSpec:
         return self.channels * self.side * self.side
 
 
+_OLD = "old: one PNG an image, 49,999 validation images"
 DATASETS = {
     "digits": DatasetSpec("Digits", 1, 8, 17, 1497, 300, 128, "scikit-learn's copy of the UCI test set"),
     "mnist": DatasetSpec("MNIST", 1, 28, 256, 60_000, 10_000, 128, "original IDX files"),
@@ -47,4 +48,17 @@ DATASETS = {
         "new: down-sampled ILSVRC 2012, 50,000 validation images",
         wide=True,
     ),
+    "imagenet32_old": DatasetSpec("ImageNet32, old", 3, 32, 256, 1_281_149, 49_999, 256, _OLD, wide=True),
+    "imagenet64": DatasetSpec(
+        "ImageNet64",
+        3,
+        64,
+        256,
+        1_281_167,
+        50_000,
+        256,
+        "new: down-sampled ILSVRC 2012, 50,000 validation images",
+        wide=True,
+    ),
+    "imagenet64_old": DatasetSpec("ImageNet64, old", 3, 64, 256, 1_281_149, 49_999, 256, _OLD, wide=True),
 }

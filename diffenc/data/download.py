@@ -11,14 +11,19 @@ from diffenc.io.errors import UserError
 Splits = dict[str, tuple[str, ...]]
 
 _IDX: Splits = {"train": ("train-images-idx3-ubyte",), "test": ("t10k-images-idx3-ubyte",)}
+_BATCHES: Splits = {"train": tuple(f"train_data_batch_{i}" for i in range(1, 11)), "test": ("val_data",)}
 
 FILES: dict[str, Splits] = {
     "mnist": _IDX,
     "fashion_mnist": _IDX,
     "cifar10": {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)},
-    "imagenet32": {"train": tuple(f"train_data_batch_{i}" for i in range(1, 11)), "test": ("val_data",)},
+    "imagenet32": _BATCHES,
+    "imagenet64": _BATCHES,
+    "imagenet32_old": {"train": ("train_32x32",), "test": ("valid_32x32",)},
+    "imagenet64_old": {"train": ("train_64x64",), "test": ("valid_64x64",)},
 }
 
+_PNGS = ("imagenet32_old", "imagenet64_old")
 CIFAR10_ARCHIVE = "cifar-10-python.tar.gz"
 
 # sha256 of the uncompressed content: mirrors and distributions compress anew (Debian does), which changes the
@@ -39,18 +44,26 @@ _FOLDERS = {
     "mnist": ("", "raw", "MNIST/raw"),
     "fashion_mnist": ("", "raw", "FashionMNIST/raw"),
     "cifar10": ("", "cifar-10-batches-py"),
-    "imagenet32": ("", "Imagenet32_train", "Imagenet32_val", "Imagenet32_train_npz", "Imagenet32_val_npz"),
+    "imagenet32": ("", *(f"Imagenet32_{part}{kind}" for part in ("train", "val") for kind in ("", "_npz"))),
+    "imagenet64": (
+        "",
+        *(f"Imagenet64_{p}{kind}" for p in ("train", "train_part1", "train_part2", "val") for kind in ("", "_npz")),
+    ),
+    "imagenet32_old": ("",),
+    "imagenet64_old": ("",),
 }
 
-OLD_IMAGENET32 = {"train": 1_281_149, "test": 49_999}
-OLD_IMAGENET32_REFUSED = (
-    "this is the older release of ImageNet32 (train_32x32, valid_32x32: 1,281,149 and 49,999 images), whose numbers"
-    " are not comparable; download the newer one, Imagenet32_train.zip and Imagenet32_val.zip, from"
-    " https://image-net.org"
-)
-_OLD_IMAGENET32_NAMES = [
-    stem + suffix for stem in ("train_32x32", "valid_32x32") for suffix in ("", ".tar", ".npz", ".zip")
-]
+OLD = {"train": 1_281_149, "test": 49_999}
+
+
+def old_refused(name: str) -> str:
+    """Why the older release is not taken for this one, and what to do."""
+    side = name.removeprefix("imagenet")
+    return (
+        f"this is the older release of ImageNet{side} (train_{side}x{side}, valid_{side}x{side}: 1,281,149 and 49,999"
+        f" images), whose numbers are not comparable; name the data set {name}_old in the study, or download the"
+        " newer one from https://image-net.org"
+    )
 
 
 def locate(name: str, files: Path) -> dict[str, Path]:
@@ -70,14 +83,17 @@ def locate(name: str, files: Path) -> dict[str, Path]:
 
 def _find(name: str, file: str, files: Path) -> Path | None:
     """The first of the places where `file` may lie, as it is, gzipped or as npz."""
-    suffix = {"imagenet32": ".npz", "cifar10": ""}.get(name, ".gz")
+    suffix = _SUFFIXES.get(name, ".gz")
     places = (
         folder / sub / spelling
         for folder in (files / name, files)
         for sub in _FOLDERS[name]
         for spelling in (file, file + suffix)
     )
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if place.is_file() or (suffix == ".tar" and place.is_dir())), None)
+
+
+_SUFFIXES = {"cifar10": "", "imagenet32": ".npz", "imagenet64": ".npz", **dict.fromkeys(_PNGS, ".tar")}
 
 
 def _fetch_idx(files: Path, name: str, found: dict[str, Path]) -> dict[str, Path]:
@@ -104,16 +120,32 @@ def _fetch_cifar10(files: Path, name: str, found: dict[str, Path]) -> dict[str, 
     return {CIFAR10_ARCHIVE: archive}
 
 
-def _fetch_imagenet32(files: Path, name: str, found: dict[str, Path]) -> dict[str, Path]:
+_ZIPS = {
+    "imagenet32": "Imagenet32_train.zip and Imagenet32_val.zip",
+    "imagenet64": "Imagenet64_train_part1.zip, Imagenet64_train_part2.zip and Imagenet64_val.zip",
+}
+
+
+def _fetch_imagenet(files: Path, name: str, found: dict[str, Path]) -> dict[str, Path]:
     """Never downloaded: it needs an account. Says which release it sees, or what is missing."""
     for folder in (files / name, files):
-        for old in _OLD_IMAGENET32_NAMES:
-            if (folder / old).exists():
-                raise UserError(f"{folder / old}: {OLD_IMAGENET32_REFUSED}")
+        for stem in sum(FILES[f"{name}_old"].values(), ()):
+            for old in (folder / (stem + suffix) for suffix in ("", ".tar", ".npz", ".zip")):
+                if old.exists():
+                    raise UserError(f"{old}: {old_refused(name)}")
     missing = [file for split in FILES[name].values() for file in split if file not in found]
     raise UserError(
-        f"{files / name}: {', '.join(missing)} missing; unpack Imagenet32_train.zip and Imagenet32_val.zip (or the"
-        " _npz ones) there, from https://image-net.org, which asks for an account"
+        f"{files / name}: {', '.join(missing)} missing; unpack {_ZIPS[name]} (or the _npz ones) there, from"
+        " https://image-net.org, which asks for an account"
+    )
+
+
+def _fetch_pngs(files: Path, name: str, found: dict[str, Path]) -> dict[str, Path]:
+    """Never downloaded: whoever compares with it has a copy."""
+    missing = [file for split in FILES[name].values() for file in split if file not in found]
+    raise UserError(
+        f"{files / name}: {', '.join(missing)} missing; put your copy there, folders of PNG files or their .tar,"
+        f" or name the newer release, {name.removesuffix('_old')}, whose numbers are not comparable"
     )
 
 
@@ -121,7 +153,9 @@ _FETCH: dict[str, Callable[[Path, str, dict[str, Path]], dict[str, Path]]] = {
     "mnist": _fetch_idx,
     "fashion_mnist": _fetch_idx,
     "cifar10": _fetch_cifar10,
-    "imagenet32": _fetch_imagenet32,
+    "imagenet32": _fetch_imagenet,
+    "imagenet64": _fetch_imagenet,
+    **dict.fromkeys(_PNGS, _fetch_pngs),
 }
 
 

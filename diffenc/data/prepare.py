@@ -13,7 +13,7 @@ import numpy as np
 from diffenc.data import custom, readers
 from diffenc.data.catalog import DATASETS, DatasetSpec
 from diffenc.data.custom import Arrays
-from diffenc.data.download import FILES, OLD_IMAGENET32, OLD_IMAGENET32_REFUSED, locate
+from diffenc.data.download import FILES, OLD, locate, old_refused
 from diffenc.io.errors import UserError
 from diffenc.io.files import sha256_of
 
@@ -127,6 +127,6 @@ def _wrong_count(name: str, split: str, total: int, originals: dict[str, Path]) 
     paths = [path for file, path in originals.items() if file in FILES[name][split]]
     where = str(paths[0]) + (f" and the {len(paths) - 1} others" if len(paths) > 1 else "")
     count = getattr(DATASETS[name], split)
-    if name == "imagenet32" and total == OLD_IMAGENET32[split]:
-        return f"{where}: {total:,} {split} images, must be {count:,}; {OLD_IMAGENET32_REFUSED}"
+    if f"{name}_old" in FILES and total == OLD[split]:
+        return f"{where}: {total:,} {split} images, must be {count:,}; {old_refused(name)}"
     return f"{where}: {total:,} {split} images, must be {count:,}; fetch the original files again"

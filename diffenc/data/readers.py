@@ -12,6 +12,7 @@ import numpy as np
 from diffenc.data.catalog import DATASETS
 from diffenc.data.download import CIFAR10_ARCHIVE, FILES, IDX_SHA256
 from diffenc.data.formats import HashingFile, damage_named, read_idx, read_npz, read_pickle
+from diffenc.data.png_folder import read_pngs
 from diffenc.io.errors import UserError
 
 Batches = Iterator[np.ndarray]
@@ -87,18 +88,18 @@ def _unpack_cifar10(archive: Path, md5: str, digests: dict[str, str]) -> dict[st
         return {file: members[file] for split in FILES["cifar10"].values() for file in split}
 
 
-def _imagenet32(name: str, originals: dict[str, Path], digests: dict[str, str]) -> dict[str, Batches]:
+def _imagenet(name: str, originals: dict[str, Path], digests: dict[str, str]) -> dict[str, Batches]:
     def batches(files: tuple[str, ...]) -> Batches:
         for path in (originals[file] for file in files):
             with damage_named(path):
-                images, digests[path.name] = _imagenet32_batch(path, DATASETS[name].dimensions)
+                images, digests[path.name] = _imagenet_batch(path, DATASETS[name].dimensions)
             yield images
             del images  # this frame lives on while the next batch is read: two would be 0.8 GB
 
     return {split: batches(files) for split, files in FILES[name].items()}
 
 
-def _imagenet32_batch(path: Path, dimensions: int) -> tuple[np.ndarray, str]:
+def _imagenet_batch(path: Path, dimensions: int) -> tuple[np.ndarray, str]:
     """A batch (N, dimensions) uint8, and the file's sha256."""
     if path.suffix == ".npz":
         with path.open("rb") as file:
@@ -107,6 +108,10 @@ def _imagenet32_batch(path: Path, dimensions: int) -> tuple[np.ndarray, str]:
             return read_npz(file, path, dimensions), digest
     with HashingFile(path) as file:
         return read_pickle(file, path, dimensions), file.sha256()
+
+
+def _pngs(name: str, originals: dict[str, Path], digests: dict[str, str]) -> dict[str, Batches]:
+    return {split: read_pngs(originals[file], DATASETS[name].side, digests) for split, (file,) in FILES[name].items()}
 
 
 def _md5(content: bytes) -> str:
@@ -125,5 +130,8 @@ _READERS: dict[str, Callable[[str, dict[str, Path], dict[str, str]], dict[str, B
     "mnist": _idx,
     "fashion_mnist": _idx,
     "cifar10": _cifar10,
-    "imagenet32": _imagenet32,
+    "imagenet32": _imagenet,
+    "imagenet64": _imagenet,
+    "imagenet32_old": _pngs,
+    "imagenet64_old": _pngs,
 }

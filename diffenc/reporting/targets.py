@@ -1,10 +1,11 @@
 """Which tables, figures and measurements a study asks for, and the files that each is made of."""
 
 from pathlib import Path
+from typing import Any
 
 from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN, OF_THE_STUDY, TABLES, TABLES_BY_NAME, Which
 from diffenc.study.settings import NO_INCEPTION
-from diffenc.study.stages import FILES, MEASUREMENTS, as_options
+from diffenc.study.stages import FID, FILES, MEASUREMENTS, as_options
 from diffenc.study.study import Run, Study, run_folder
 
 
@@ -108,12 +109,17 @@ def part_of(kind: str, study: Study) -> Study:
 def table_files(kind: str, study: Study, folder: Path) -> list[Path]:
     """The files of the study's runs that a table reads, beside runs.csv and tests.csv."""
     table = TABLES_BY_NAME.get(kind)
-    if not table or not table.file:
+    if not table or not table.file or (table.file == FID and not study.fid):
         return []
     runs = [run for run in study.all_runs if belongs(table.which, study, run)]
-    if kind == "fid":
+    if table.file == FID:
         runs = study.fid_runs() if study.fid.weights != NO_INCEPTION else []
     return [run_folder(folder, run) / table.file for run in runs]
+
+
+def fid_of(kind: str, study: Study) -> dict[str, Any] | None:
+    """The study's settings of FID, for a table that shows it."""
+    return study.fid.model_dump() if study.fid and TABLES_BY_NAME[kind].file == FID else None
 
 
 def caption(kind: str, study: Study) -> str:

@@ -112,7 +112,8 @@ FIGURES_BY_NAME: dict[str, RunFigure | GroupFigure] = {
     ),
     "noise_levels": GroupFigure(
         NOISE_LEVELS,
-        "The schedules as log SNR over t, and the diffusion loss in bits per dimension per unit of log SNR.",
+        "The schedules as log SNR over t, the diffusion loss in bits per dimension per unit of log SNR, and the"
+        " weightings over log SNR with their slopes by gamma, each over its largest value.",
         usual=False,
     ),
 }
@@ -133,6 +134,7 @@ TABLES_BY_NAME = {
         "The variance of the diffusion term under schedules with the same ends", NOISE_LEVELS, usual=False
     ),
     "weightings": Table("Weighted losses, and the same as bounds of noised data", NOISE_LEVELS, usual=False),
+    "objectives": Table("What the models descended, and what came of it", FID, usual=False),
     "fid": Table("FID", FID, usual=False),
     "literature": Table(
         "The literature, the paper and this study: bits per dimension on the test set", of_the_study=True, usual=False

@@ -69,6 +69,9 @@ MODELS = {
     "DiffEnc-8-2": replace(_SMALL, encoder="unet", blocks=2),
     "DiffEnc-8-4": replace(_SMALL, encoder="unet_mult_res", blocks=4),
     "VDMv-32": _LARGE,
+    # VDM's own: 32 layers on CIFAR-10 and ImageNet32, 64 on ImageNet64
+    "VDM-32": replace(_LARGE, prediction="epsilon"),
+    "VDM-64": replace(_LARGE, prediction="epsilon", layers=64),
     "DiffEnc-32-nt": replace(_LARGE, encoder="non_trainable"),
     "DiffEnc-32-2": replace(_LARGE, encoder="unet", blocks=2),
     "DiffEnc-32-4": replace(_LARGE, encoder="unet_mult_res", blocks=4),

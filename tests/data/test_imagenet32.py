@@ -103,7 +103,7 @@ def test_validation_set_of_the_old_release_is_refused(tmp_path, left_in):
 
 
 def test_training_set_of_the_old_release_is_refused(pixels, tmp_path, monkeypatch, left_in):
-    monkeypatch.setitem(download.OLD_IMAGENET32, "train", 28)
+    monkeypatch.setitem(download.OLD, "train", 28)
     for name in pixels:
         save(tmp_path / name, pixels[name][: 1 if name == "train_data_batch_7" else 3])
     message = "train_data_batch_1 and the 9 others: 28 train images, must be 30; this is the older release"

@@ -15,7 +15,6 @@ from pipeline import ROOT, check_out, snakemake
 from diffenc.reporting import targets
 from diffenc.study.load import load_study
 from diffenc.study.outputs import FIGURES, OF_A_GROUP, OF_A_RUN, TABLES_BY_NAME
-from diffenc.zoo.configs import MODELS
 
 TINY, PAPER = (load_study(ROOT / f"config/{name}.yaml") for name in ("tiny", "paper"))
 
@@ -43,11 +42,11 @@ def tiny(tmp_path_factory, random_weights):
 
 
 def test_it_has_the_papers_structure():
-    assert set(TINY.tables) == {*TABLES_BY_NAME} == set(PAPER.tables) | {"schedules", "weightings"}
+    assert set(TINY.tables) == {*TABLES_BY_NAME} == set(PAPER.tables) | {"schedules", "weightings", "objectives"}
     assert set(TINY.figures) == set(FIGURES) == set(PAPER.figures) | {"noise_levels"}
     assert len(TINY.datasets) > 1
     assert TINY.weights
-    kinds = [{(MODELS[run.model].encoder, MODELS[run.model].prediction) for run in s.training} for s in (TINY, PAPER)]
+    kinds = [{(s.shape(run).encoder, s.shape(run).prediction) for run in s.training} for s in (TINY, PAPER)]
     assert kinds[0] == kinds[1]
     assert {run.schedule for run in TINY.training} == {"fixed", "learned", "monotone"}
 

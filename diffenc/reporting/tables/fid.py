@@ -40,8 +40,8 @@ def fid(
         UserError: a run's fid.json is missing, damaged, of other samples or images than the study says, or made with
             other weights than another's.
     """
-    found = _found(study, folder)
-    frame = pd.DataFrame([row for group in _groups(study) for row in _rows(study, *group, found, published)])
+    scores_of = found(study, folder)
+    frame = pd.DataFrame([row for group in _groups(study) for row in _rows(study, *group, scores_of, published)])
     frame = frame.astype({"samples": "Int64", "published_n": "Int64"})
     columns = [
         *model_columns(study),
@@ -62,13 +62,13 @@ def _groups(study: Study) -> Iterator[tuple[Row, dict[str, list[Run]]]]:
         yield {"dataset": dataset, "schedule": schedule}, wanted
 
 
-def _found(study: Study, folder: Path) -> dict[Run, Scores]:
+def found(study: Study, folder: Path) -> dict[Run, Scores]:
     """The scores of every run that has some, all made with the same weights."""
     if study.fid.weights == NO_INCEPTION:
         return {}
-    found = {run: _read(study, run, run_folder(folder, run) / FID) for run in study.fid_runs()}
-    for run, one in found.items():
-        reference, first = next(iter(found.items()))
+    scored = {run: _read(study, run, run_folder(folder, run) / FID) for run in study.fid_runs()}
+    for run, one in scored.items():
+        reference, first = next(iter(scored.items()))
         for key in ("implementation", "weights_sha256"):
             if getattr(one, key) != getattr(first, key):
                 path = run_folder(folder, run) / FID
@@ -76,7 +76,7 @@ def _found(study: Study, folder: Path) -> dict[Run, Scores]:
                     f"{path}: {key} is {getattr(one, key)}, in {reference.path} it is {getattr(first, key)}, not"
                     f" comparable; {make(path)}"
                 )
-    return found
+    return scored
 
 
 def _read(study: Study, run: Run, path: Path) -> Scores:
@@ -84,7 +84,7 @@ def _read(study: Study, run: Run, path: Path) -> Scores:
     found = scores.read(path)
     for count in study.fid.counts:
         for reference in study.fid.references:
-            one, images = _find(found, count, reference), _images(study, run.dataset, reference)
+            one, images = score(found, count, reference), _images(study, run.dataset, reference)
             if one is None or one.images != images:
                 against = "no such score" if one is None else f"one against {one.images:,}"
                 asked = f"{count:,} samples against {images:,} {reference} images"
@@ -92,7 +92,8 @@ def _read(study: Study, run: Run, path: Path) -> Scores:
     return found
 
 
-def _find(run: Scores, count: int, reference: str) -> Score | None:
+def score(run: Scores, count: int, reference: str) -> Score | None:
+    """Of so many samples, if it is there."""
     return next((one for one in run.scores if (one.samples, one.reference) == (count, reference)), None)
 
 
@@ -133,7 +134,7 @@ def _ours(seeds: list[Scores], count: int, reference: str) -> Row:
     """Mean and standard error over seeds, if there are any."""
     if not seeds:
         return {}
-    summary = summarise([_find(one, count, reference).fid for one in seeds])
+    summary = summarise([score(one, count, reference).fid for one in seeds])
     return {f"fid_{reference}": summary.mean, f"fid_{reference}_se": summary.se}
 
 
