@@ -79,7 +79,7 @@ class Progress:
         """What the run took, over all its attempts: `diffenc.results.records.Cost`."""
         return {
             "device": f"{self._device_name()}, {self.precision}",
-            "device_hours": round(device_hours(self.attempts), 4),
+            "device_hours": round(device_hours(self.attempts), 6),
             "peak_gib": round(self.peak / 2**30, 3),
             "attempts": len(self.attempts),
         }

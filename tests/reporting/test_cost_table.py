@@ -77,7 +77,9 @@ def test_no_plain_model_beside_it():
 def test_models_on_unlike_devices_are_not_timed_against_each_other():
     sheet = made(made_up_paper.LARGE, device=lambda run: "cpu" if run.model == "VDMv-32" else made_up_paper.H100)
     rows = read(sheet)
-    assert rows["DiffEnc-32-4"]["encoder's overhead"].endswith("time an image: not on one device (over VDMv-32)")
+    assert rows["DiffEnc-32-4"]["encoder's overhead"].endswith(
+        "time an image: not on one device, or too short (over VDMv-32)"
+    )
     assert rows["VDMv-32"]["device"] == "cpu"
     assert not any("GPU" in text for text in [*rows["VDMv-32"], *rows["VDMv-32"].values(), *sheet.notes])
     assert any(note.startswith("Device cpu") for note in sheet.notes)
@@ -112,6 +114,9 @@ def test_small_numbers_keep_their_digits_and_missing_ones_are_said():
     assert row["device-hours"] == "0.00180 ± 0.00060"
     row = read(made(group, hours=lambda run: 0.0))["VDMv-2"]
     assert row["images/s"] == "n/a ± n/a"
+    group["models"].append("DiffEnc-2-1")
+    row = read(made(group, hours=lambda run: 0.0))["DiffEnc-2-1"]
+    assert row["encoder's overhead"].endswith("time an image: not on one device, or too short (over VDMv-2)")
     study = made_up_paper.study(group)
     runs = made_up_paper.runs(study, lambda run: 2.6)
     with pytest.raises(UserError, match="seed2, term total, is missing"):

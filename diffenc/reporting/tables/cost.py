@@ -96,7 +96,8 @@ def _overhead(study: Study, row: Row, models: dict[str, list[Run]], group: dict[
     if not plain:
         return {f"{name}_overhead": math.nan for name in _OVERHEADS} | {"over": NO_PLAIN}
     base = min(plain, key=_elsewhere)
-    found = {f"{name}_overhead": row[name] / base[name] - 1 for name in _OVERHEADS}
+    # a training of less than a clock's tick has no seconds
+    found = {f"{name}_overhead": row[name] / base[name] - 1 if base[name] else math.nan for name in _OVERHEADS}
     if row["device"] != base["device"] or " and " in row["device"]:
         found["seconds_per_image_overhead"] = math.nan
     return found | {"over": base["model"]}
@@ -133,7 +134,7 @@ def _overheads(row: Row) -> str:
     texts = []
     for name, what in _OVERHEADS.items():
         value = row[f"{name}_overhead"]
-        missing = f"{what}: {NOT_HERE}" if _elsewhere(row) else f"{what}: not on one device"
+        missing = f"{what}: {NOT_HERE}" if _elsewhere(row) else f"{what}: not on one device, or too short"
         texts.append(missing if pd.isna(value) else f"{_percent(value)} {what}")
     return "; ".join(texts) + f" (over {row['over']})"
 
