@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from diffenc.cli import bench, check_model, evaluate, report, train
+from diffenc.cli import bench, check_model, compress, evaluate, report, train
 from diffenc.io.errors import UserError
 from diffenc.runtime.launch import is_worker
 from diffenc.runtime.signals import Ended
@@ -49,6 +49,6 @@ def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     top = Parser(prog="diffenc", description=__doc__.splitlines()[0])
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for module in (train, evaluate, bench, report, check_model):
+    for module in (train, evaluate, compress, bench, report, check_model):
         module.add_commands(commands)
     return top

@@ -14,16 +14,15 @@ from torch import Tensor
 
 from diffenc.evaluation.noise import draw
 from diffenc.models.diffusion import Diffusion
-from diffenc.models.finite_depth import best_ratio, kl, mean_error
+from diffenc.models.finite_depth import Steps, best_ratio, kl, mean_error, posterior_error
 from diffenc.models.schedules import sigma_squared
 from diffenc.study.settings import GRID
 
 
-class Steps(NamedTuple):
-    """T steps between gammas (T + 1,), ascending, and the variance ratio w (T,) of each."""
-
-    gammas: NDArray[np.float64]
-    ratios: NDArray[np.float64]
+def even(model: Diffusion, depth: int) -> NDArray[np.float64]:
+    """gammas (T + 1,) of steps that are even in t."""
+    t = torch.arange(depth + 1, dtype=torch.float64, device=model.ends()[0].device) / depth
+    return model.schedule(t).detach().cpu().numpy()
 
 
 class BestSteps(NamedTuple):
@@ -64,6 +63,30 @@ def fit(model: Diffusion, images: np.ndarray, seed: int, batch: int, device: tor
         _, _, eps = draw(seed, 0, torch.arange(start, start + len(chunk), device=device), chunk.shape[1:])
         total += _of_pairs(model, model.scale(chunk), gammas, eps)
     return BestSteps(gammas.cpu().numpy(), (total / len(images)).cpu().numpy())
+
+
+@torch.no_grad()
+def fit_ratios(
+    model: Diffusion, images: np.ndarray, gammas: NDArray[np.float64], seed: int, batch: int, device: torch.device
+) -> NDArray[np.float64]:
+    """The best w of each of T given steps, (T,), by about GRID passes of the network over images (N, C, H, W) uint8.
+
+    Of more than GRID steps, each sees every so many-th of the images.
+    """
+    depth = len(gammas) - 1
+    apart, levels = -(-depth // GRID), torch.as_tensor(gammas, device=device)
+    means = []
+    for i in range(1, depth + 1):
+        q = []
+        some = np.arange(i % apart % len(images), len(images), apart)
+        for part in np.split(some, range(batch, len(some), batch)):
+            chunk = torch.from_numpy(np.array(images[part])).to(device)
+            _, _, eps = draw(seed, 0, torch.from_numpy(part).to(device), chunk.shape[1:])
+            around = (levels[j].expand(len(chunk)) for j in (i - 1, i))
+            difference, variance = posterior_error(model, model.scale(chunk), *around, eps)
+            q.append(difference.square().flatten(1).mean(1) / variance)
+        means.append(torch.cat(q).mean())
+    return best_ratio(torch.stack(means).cpu().numpy())
 
 
 def _of_pairs(model: Diffusion, x: Tensor, gammas: Tensor, eps: Tensor) -> Tensor:

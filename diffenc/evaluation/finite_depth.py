@@ -28,11 +28,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffenc.evaluation.best_steps import BestSteps, Steps, fit
+from diffenc.evaluation.best_steps import BestSteps, even, fit
 from diffenc.evaluation.elbo import mean_and_error, summarise
 from diffenc.evaluation.noise import draw
 from diffenc.models.diffusion import Diffusion
-from diffenc.models.finite_depth import best_ratios, kl, posterior_error, step_numbers
+from diffenc.models.finite_depth import Steps, best_ratios, kl, posterior_error, step_numbers
 from diffenc.models.model import bits_per_dimension
 from diffenc.results.finite_depth import BEST, BOTH, EQUAL, STEPS, name_of
 from diffenc.runtime.device import exact_float32
@@ -92,8 +92,7 @@ def finite_depth(
 
 def _ways(model: Diffusion, depth: int, fitted: BestSteps | None) -> dict[str, Steps]:
     """T steps even in t, and the best with either sigma_P."""
-    t = torch.arange(depth + 1, dtype=torch.float64, device=model.ends()[0].device) / depth
-    found = {EVEN: Steps(model.schedule(t).cpu().numpy(), np.ones(depth))}
+    found = {EVEN: Steps(even(model, depth), np.ones(depth))}
     if fitted and depth <= MOST_STEPS:
         found |= {name: fitted.of(depth, best) for name, best in ((STEPS, False), (BOTH, True))}
     return found

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffenc.evaluation.best_steps import Steps, fit
+from diffenc.evaluation.best_steps import fit
 from diffenc.models import noise
 from diffenc.models.diffusion import Diffusion
+from diffenc.models.finite_depth import Steps
 from diffenc.models.model import Model
 from diffenc.models.noise import Purpose
 from diffenc.runtime.device import compiled, compute_dtype, exact_float32

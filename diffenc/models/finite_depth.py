@@ -1,6 +1,7 @@
 """Finite depth T: the KL divergence of one step, and the best variance ratio (MATH.md)."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +13,13 @@ from diffenc.models.encoders import over_pixels
 from diffenc.models.schedules import Schedule, alpha, sigma_squared
 
 DRAWS = 20  # of each half in a bin of steps, on average
+
+
+class Steps(NamedTuple):
+    """T steps between gammas (T + 1,), ascending, and the variance ratio w (T,) of each."""
+
+    gammas: NDArray[np.float64]
+    ratios: NDArray[np.float64]
 
 
 def step_numbers(u: NDArray, depth: int) -> NDArray[np.int64]:

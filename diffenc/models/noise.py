@@ -22,6 +22,8 @@ class Purpose(IntEnum):
     DROPOUT = 5
     EVALUATION = 6
     SAMPLE = 7
+    BORROWED = 8
+    SCRAMBLE = 9
 
 
 _MASK = (1 << 64) - 1

@@ -8,6 +8,7 @@ targets, captions and what is taken as a target's name follow from these entries
 from typing import Literal, NamedTuple
 
 from diffenc.study.stages import (
+    COMPRESSION,
     DEPTH,
     ENCODINGS,
     EVALUATION,
@@ -116,6 +117,12 @@ FIGURES_BY_NAME: dict[str, RunFigure | GroupFigure] = {
         " weightings over log SNR with their slopes by gamma, each over its largest value.",
         usual=False,
     ),
+    "compression": GroupFigure(
+        COMPRESSION,
+        "Test images compressed with each model: what the code takes net, top-down, and the whole file with the best"
+        " sigma_P; dotted: other compressors on the same images.",
+        usual=False,
+    ),
 }
 TABLES_BY_NAME = {
     "components": Table("The loss on the test set and its three terms"),
@@ -134,6 +141,7 @@ TABLES_BY_NAME = {
         "The variance of the diffusion term under schedules with the same ends", NOISE_LEVELS, usual=False
     ),
     "weightings": Table("Weighted losses, and the same as bounds of noised data", NOISE_LEVELS, usual=False),
+    "compression": Table("Real bits: test images compressed and back", COMPRESSION, usual=False),
     "objectives": Table("What the models descended, and what came of it", FID, usual=False),
     "fid": Table("FID", FID, usual=False),
     "literature": Table(

@@ -182,6 +182,18 @@ class NoiseLevels(Strict):
     seed: Seed = 0
 
 
+class Compression(Strict):
+    """Real bits of test images, `together` in a batch, by T; the best ratio is fitted on `fit` training images."""
+
+    images: Positive = 300
+    depths: Annotated[list[Positive], Field(min_length=1)] = [10, 30, 100]
+    bits: Annotated[int, Field(ge=0, le=12)] = 3
+    together: Positive = 100
+    fit: Positive = 300
+    passes: Positive = 4
+    seed: Seed = 0
+
+
 class FidOfRun(Strict):
     """The FID of a run: so many of its samples, against the (first) images of the train and the test set."""
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from diffenc.io.schema import Strict
 from diffenc.study import versions
-from diffenc.study.settings import GRID, MOST_STEPS, Depth, Inspection, NoiseLevels
+from diffenc.study.settings import GRID, MOST_STEPS, Compression, Depth, Inspection, NoiseLevels
 from diffenc.zoo.flops import Flops
 
 TERMS = ("total", "diffusion", "latent", "reconstruction")
@@ -25,6 +25,7 @@ SAMPLES = "samples.npz"
 INSPECTION = "inspection.npz"
 DEPTH = "depth.json"
 NOISE_LEVELS = "noise_levels.npz"
+COMPRESSION = "compression.json"
 FID_SAMPLES = "fid_samples"
 FID = "fid.json"
 # the times that heat maps need, in steps of 0.1, and those at which encodings are shown
@@ -84,6 +85,15 @@ def _at_all_levels(settings: NoiseLevels, images: int, cost: Flops) -> int:
     return settings.passes * images * cost.bound
 
 
+def _compressing(settings: Compression, images: int, cost: Flops) -> int:
+    """The bound in each depth's steps, the fit, and with either ratio both networks on both sides, in each order."""
+    once = cost.denoiser + 2 * cost.encoder - cost.stem
+    bounds = settings.passes * images * (cost.bound + len(settings.depths) * once)
+    orders = 1 if cost.encoder else 2
+    coded = 4 * orders * images * sum(settings.depths) * (cost.denoiser + cost.encoder)
+    return bounds + coded + len(settings.depths) * settings.fit * min(GRID, max(settings.depths)) * once
+
+
 MEASUREMENTS = {
     "encode": Measurement(
         ENCODINGS, "samples.encodings", "Encode test images at the times that the figures show.", versions.SAMPLE
@@ -118,6 +128,17 @@ MEASUREMENTS = {
         settings=NoiseLevels,
         what_for="to measure noise levels",
         flop=_at_all_levels,
+    ),
+    "bits": Measurement(
+        COMPRESSION,
+        "compression.compression",
+        "Compress test images and decompress them, beside other compressors.",
+        version=1,
+        key="compression",
+        settings=Compression,
+        fits=True,
+        what_for="to compress and decompress",
+        flop=_compressing,
     ),
 }
 # the command and the file that it writes; FID goes by samples and is apart

@@ -168,6 +168,7 @@ def test_what_is_beside_training_by_hand():
         * 50
         * sum(3 * cost.denoiser + 8 * cost.encoder - 5 * cost.stem for cost in models),
         "to measure noise levels": 0,
+        "to compress and decompress": 0,
     }
     said = plan(study)
     assert "FLOP to inspect encoders; " in said
@@ -183,6 +184,7 @@ def test_what_is_beside_training_by_hand():
         ([], ["counterterm"], {"to evaluate", "to inspect encoders"}),
         (["endpoints"], ["depth"], {"to evaluate", "for bounds of finite depth"}),
         (["schedules"], [], {"to evaluate", "to measure noise levels"}),
+        (["compression"], [], {"to evaluate", "to compress and decompress"}),
     ],
 )
 def test_only_what_is_shown_is_counted(tables, figures, makes):

@@ -42,8 +42,12 @@ def tiny(tmp_path_factory, random_weights):
 
 
 def test_it_has_the_papers_structure():
-    assert set(TINY.tables) == {*TABLES_BY_NAME} == set(PAPER.tables) | {"schedules", "weightings", "objectives"}
-    assert set(TINY.figures) == set(FIGURES) == set(PAPER.figures) | {"noise_levels"}
+    assert (
+        set(TINY.tables)
+        == {*TABLES_BY_NAME}
+        == set(PAPER.tables) | {"schedules", "weightings", "objectives", "compression"}
+    )
+    assert set(TINY.figures) == set(FIGURES) == set(PAPER.figures) | {"noise_levels", "compression"}
     assert len(TINY.datasets) > 1
     assert TINY.weights
     kinds = [{(s.shape(run).encoder, s.shape(run).prediction) for run in s.training} for s in (TINY, PAPER)]

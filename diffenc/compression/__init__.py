@@ -1,0 +1,1 @@
+"""Lossless compression with a trained model, by bits-back coding (docs/compression.md)."""
