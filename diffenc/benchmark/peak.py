@@ -97,7 +97,7 @@ def description(device: torch.device) -> dict[str, str]:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}

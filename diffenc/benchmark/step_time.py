@@ -180,5 +180,5 @@ def _peak_memory(device: torch.device) -> float:
     """GiB: on a GPU of tensors, elsewhere of the whole process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 2**20

@@ -24,7 +24,7 @@ def bench(options: Namespace) -> None:
         raise UserError(f"--models {unknown[0]}: is not in the zoo; name some of {', '.join(MODELS)}")
     where = device(options)
     on_gpu = where.type == "cuda"
-    make_ready(options.out.parent)
+    make_ready(options.out.parent, options.out)
     found = Bench(options.dataset, options.batch or (128 if on_gpu else 8), where, options.steps)
     rows = found.measure(options.models, options.ways or ways_of(where))
     peaks = {
@@ -39,7 +39,7 @@ def bench(options: Namespace) -> None:
     table.write(rows, peaks, machine, options.out)
     name = torch.cuda.get_device_name(where) if on_gpu else machine["processor"].partition(" (")[0]
     speed(rows, options.out, f"Where a training step's time goes: {name}")
-    print(options.out.with_name(f"{options.out.name}.md").read_text())
+    print(options.out.with_name(f"{options.out.name}.md").read_text(encoding="utf-8"))
 
 
 def add_commands(parsers: Parsers) -> None:

@@ -31,7 +31,7 @@ def compress(options: Namespace) -> None:
     model, config = load_model(options.model)
     shape = config["images"]
     images = read_images(options.images, (shape["channels"], shape["side"], shape["side"]))
-    make_ready(options.out.parent)
+    make_ready(options.out.parent, options.out)
     here = device(options)
     model = model.to(here)
     way = _way(model, options, here)

@@ -1,6 +1,5 @@
 """What is measured, drawn and computed from one model: evaluate, sample, encode, inspect, depth, fid."""
 
-import json
 from argparse import Namespace
 from collections.abc import Callable
 from importlib import import_module
@@ -22,10 +21,10 @@ from diffenc.cli.options import (
     positive,
 )
 from diffenc.io.errors import UserError
-from diffenc.io.files import write_file
+from diffenc.io.files import sha256_of
 from diffenc.results.runs import IDENTITY
 from diffenc.study.settings import Evaluation, FidOfRun, Samples
-from diffenc.study.stages import MEASUREMENTS
+from diffenc.study.stages import MEASUREMENTS, MODEL
 from diffenc.zoo.authors_config import read_config
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def evaluate(options: Namespace, processes: "Processes") -> None:
     from diffenc import data
     from diffenc.evaluation.elbo import evaluate, summarise
     from diffenc.evaluation.noise import given_noise
-    from diffenc.io.arrays import save_arrays
+    from diffenc.results.custody import save_json, save_npz
     from diffenc.zoo.build import parameters
 
     settings = checked(
@@ -60,7 +59,7 @@ def evaluate(options: Namespace, processes: "Processes") -> None:
             f"--protocol authors: drops the last partial batch of {batch}, and leaves none of {count} images;"
             " take more, or --protocol full"
         )
-    make_ready(options.out.parent)
+    make_ready(options.out.parent, options.out)
     if launched(options):
         return
     given = given_noise(options.noise, count, images.shape[1:]) if options.noise else None
@@ -78,8 +77,9 @@ def evaluate(options: Namespace, processes: "Processes") -> None:
         "gamma_1": gamma_1,
         **summarise(terms),
     }
-    save_arrays(per_image, terms)
-    write_file(options.out, json.dumps(summary, indent=1) + "\n")
+    sources = _sources(options, ["test"])
+    save_npz(per_image, terms, sources)
+    save_json(options.out, summary, sources)
     _say(summary)
 
 
@@ -94,7 +94,7 @@ def sample(options: Namespace, processes: "Processes") -> None:
     """Ancestral samples."""
     from diffenc import data
     from diffenc.evaluation.samples import draw_samples
-    from diffenc.io.arrays import save_arrays
+    from diffenc.results.custody import save_npz
 
     chosen = {name: getattr(options, name) for name in Samples.model_fields}
     settings = checked(Samples, **chosen)
@@ -102,13 +102,14 @@ def sample(options: Namespace, processes: "Processes") -> None:
     shape = tuple(data.manifest(options.data)["shape"])
     if settings.count < (count := max(options.processes, processes.size)):
         raise UserError(f"--processes {count}: are more than the --count of {settings.count} samples; ask for fewer")
-    make_ready(options.out.parent)
+    make_ready(options.out.parent, options.out)
     if launched(options):
         return
     train = data.load(options.data, "train") if settings.fit else None
     samples = draw_samples(model, shape, settings, processes.device, processes, first=options.first, train=train)
     if samples is not None:
-        save_arrays(options.out, {"samples": samples, "levels": model.levels})
+        sources = _sources(options, ["train"] if settings.fit else [])
+        save_npz(options.out, {"samples": samples, "levels": model.levels}, sources)
 
 
 def measure(name: str) -> Callable[[Namespace], None]:
@@ -117,22 +118,21 @@ def measure(name: str) -> Callable[[Namespace], None]:
 
     def command(options: Namespace) -> None:
         from diffenc import data
-        from diffenc.io.arrays import save_arrays
+        from diffenc.results.custody import save_json, save_npz
 
         chosen = {key: getattr(options, key) for key in one.settings.model_fields} if one.settings else {}
         settings = checked(one.settings, **chosen) if one.settings else None
         model, _ = _load(options)
         images = data.load(options.data, "test")
-        make_ready(options.out.parent)
+        make_ready(options.out.parent, options.out)
         module, _, function = one.made_by.partition(".")
         made = getattr(import_module(f"diffenc.evaluation.{module}"), function)
         batch = options.batch if one.settings else len(images)
         train = [data.load(options.data, "train")] if one.fits else []
         found = made(model, images, settings, batch, device(options), *train)
-        if one.file.endswith(".npz"):
-            save_arrays(options.out, found)
-        else:
-            write_file(options.out, json.dumps(found, indent=1) + "\n")
+        sources = _sources(options, ["test", "train"] if one.fits else ["test"])
+        save = save_npz if one.file.endswith(".npz") else save_json
+        save(options.out, found, sources)
 
     return command
 
@@ -151,6 +151,7 @@ def fid(options: Namespace) -> None:
     from diffenc import data
     from diffenc.evaluation.fid import fid, load_extractor
     from diffenc.io.arrays import read_arrays
+    from diffenc.results.custody import save_json
 
     checked(FidOfRun, counts=options.counts, references=options.references, images=options.images)
     spec, parts = data.spec(options.data), []
@@ -162,10 +163,21 @@ def fid(options: Namespace) -> None:
             )
         parts.append(part["samples"])
     references = {split: data.load(options.data, split)[: options.images] for split in options.references}
-    make_ready(options.out.parent)
+    make_ready(options.out.parent, options.out)
     extractor = load_extractor(options.weights, device(options))
     found = fid(np.concatenate(parts), references, options.counts, extractor, spec.levels, options.data)
-    write_file(options.out, json.dumps(found, indent=1) + "\n")
+    sources = {str(file): sha256_of(file) for file in options.samples}
+    sources |= {split: data.manifest(options.data)[split]["sha256"] for split in options.references}
+    save_json(options.out, found, sources)
+
+
+def _sources(options: Namespace, splits: list[str]) -> dict[str, str]:
+    """The sha256 of the weights' file and of these splits."""
+    from diffenc import data
+
+    weights = options.model / MODEL if options.model else options.official
+    manifest = data.manifest(options.data)
+    return {"weights": sha256_of(weights), **{split: manifest[split]["sha256"] for split in splits}}
 
 
 def _load(options: Namespace) -> tuple["Diffusion", dict[str, Any]]:

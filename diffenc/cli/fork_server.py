@@ -22,6 +22,7 @@ import traceback
 from typing import Any, NoReturn, TextIO
 
 from diffenc.runtime.signals import die_with_parent
+from diffenc.study.stages import MEASUREMENTS
 
 ADDRESS = "DIFFENC_FORK_SERVER"
 _GPUS = ("/dev/nvidiactl", "/dev/kfd")  # their drivers do not go well through forks
@@ -52,7 +53,7 @@ _MEMORY = ":".join(
 )
 # what the server imports before it forks
 _IMPORTED = {
-    **dict.fromkeys(("train", "evaluate", "sample", "encode", "inspect", "depth", "fid"), _COMPUTING),
+    **dict.fromkeys(("train", "evaluate", "sample", "fid", *MEASUREMENTS), _COMPUTING),
     **dict.fromkeys(("collect", "compare", "table", "figure", "page"), _SHOWING),
 }
 

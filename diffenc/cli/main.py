@@ -1,12 +1,14 @@
 """The command line: every Snakemake rule is one of these calls, so what the pipeline runs a person can run."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from diffenc.cli import bench, check_model, compress, evaluate, report, train
+from diffenc.cli.options import spare_inputs
 from diffenc.io.errors import UserError
 from diffenc.runtime.launch import is_worker
 from diffenc.runtime.signals import Ended
@@ -25,8 +27,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     # what each of several processes runs again
     options.arguments = sys.argv[1:] if arguments is None else list(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # what a terminal cannot show is replaced
+            stream.reconfigure(errors="replace")
     try:
+        spare_inputs(options)
         options.command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _exit(0, "")
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _exit(2, f"error: standard output: cannot be written ({error.strerror}); free space")
     except UserError as error:
         _exit(2, f"error: {error}")
     except Ended as ended:

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from diffenc.io.errors import UserError
+from diffenc.io.files import refuse_other_than_a_file
 from diffenc.io.schema import Strict, explain
 from diffenc.study.load import load_study
+from diffenc.study.stages import TRAINED
 from diffenc.study.study import Study
 
 Command = Callable[[Namespace], None]
@@ -48,8 +50,10 @@ def check_data(options: Namespace, dataset: str) -> None:
         )
 
 
-def make_ready(folder: Path) -> None:
-    """Find out whether results can be written before the work, not after it."""
+def make_ready(folder: Path, file: Path | None = None) -> None:
+    """Find out whether results can be written, into a folder or as a file in it, before the work, not after it."""
+    if file:
+        refuse_other_than_a_file(file)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -57,6 +61,27 @@ def make_ready(folder: Path) -> None:
         raise UserError(f"--out: {folder} cannot be written to ({error.strerror}); name another folder")
 
 
+def spare_inputs(options: Namespace) -> None:
+    """Raise UserError if --out, or what lies beside it of the same name, is a file that the command reads."""
+    out = getattr(options, "out", None)
+    if out is None:
+        return
+    if not out.is_dir():
+        refuse_other_than_a_file(out)
+    given = {name: value for name, value in vars(options).items() if name != "out" and isinstance(value, Path)}
+    listed = [one for value in vars(options).values() if isinstance(value, list) for one in value]
+    read = [*given.values(), *(one for one in listed if isinstance(one, Path))]
+    read += [given[name] / file for name in ("model", "data") if name in given for file in _READ]
+    written = [out, *(out.with_name(out.name + ending) for ending in _ENDINGS), out.with_suffix(".npz")]
+    for target in written:
+        for source in read:
+            if target.is_file() and source.is_file() and target.samefile(source):
+                raise UserError(f"--out: {target} is {source}, which the command reads; name another file")
+
+
+# in the folders of a trained run and of prepared data
+_READ = (*TRAINED, "manifest.json", "train.npy", "test.npy")
+_ENDINGS = (".svg", ".png", ".csv", ".json", ".md", ".html", ".tex")
 Parsers = argparse._SubParsersAction
 
 

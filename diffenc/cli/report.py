@@ -72,7 +72,7 @@ def page(options: Namespace) -> None:
     ]
     figures = [stem for name in study.datasets for stem in targets.figures_of(study, name)]
     stems = ([folder / stem for stem in group] for group in (tables, figures))
-    make_page(study, options.study.read_text(), folder, folder.parent / "data", *stems, options.out)
+    make_page(study, options.study.read_text(encoding="utf-8"), folder, folder.parent / "data", *stems, options.out)
 
 
 def add_commands(parsers: Parsers) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from diffenc.data.catalog import DatasetSpec
+from diffenc.io.arrays import check_array_file
 from diffenc.io.errors import UserError
 from diffenc.io.schema import Strict
 
@@ -33,6 +34,8 @@ def _shape_of(path: Path, *version: int) -> tuple[int, ...]:
 def read(path: Path) -> np.ndarray:
     """Images as (N, C, H, W) uint8, memory-mapped. Raises UserError if the file does not hold square images."""
     form = "give a .npy, or an .npz's `images`, of uint8 images (N, H, W) or (N, H, W, C), C = 1 or 3, H = W"
+    if path.exists():
+        check_array_file(path, form)
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
         images = images["images"] if isinstance(images, np.lib.npyio.NpzFile) else images

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from diffenc.data.formats import damage_named
+from diffenc.io.arrays import check_array_file
 from diffenc.io.errors import UserError
 from diffenc.io.files import write_atomically
 
@@ -49,8 +50,10 @@ def _save(temporary: Path, images: np.ndarray) -> None:
 
 
 def _of_array(path: Path) -> np.ndarray:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file or folder; name an .npy of images, or a folder of PNG files")
+    form = "name an .npy of images, or a folder of PNG files"
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; {form}")
+    check_array_file(path, form)
     with damage_named(path):
         return np.load(path, allow_pickle=False)
 

@@ -87,7 +87,7 @@ def _save(
                 raise UserError(wrong_count(split, total))
             manifest[split] = {"count": count, "sha256": sha256}
         manifest["originals"] = dict(sorted(digests.items()))
-        paths[MANIFEST].write_text(json.dumps(manifest, indent=2) + "\n")
+        paths[MANIFEST].write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffenc.io.arrays import check_array_file
 from diffenc.io.errors import UserError
 from diffenc.models import noise
 from diffenc.models.model import low_discrepancy
@@ -52,6 +53,8 @@ def given_noise(file: Path, count: int, shape: tuple[int, int, int]) -> Draw:
         UserError: the file is missing or damaged, an array has another shape or is not finite, a time is not in
             [0, 1].
     """
+    if file.exists():
+        check_array_file(file, "give an .npz of t, eps_0, eps_t")
     try:
         with np.load(file, allow_pickle=False) as arrays:
             t, *both = (arrays[name].astype(np.float32, casting="same_kind") for name in _GIVEN)

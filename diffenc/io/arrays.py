@@ -1,8 +1,11 @@
 """Arrays on disk: npz files written whole, and read with a check of what they hold."""
 
+import math
+import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +15,10 @@ from diffenc.io.files import write_atomically
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Arrays as one compressed npz."""
+    """Arrays as one compressed npz. Raises UserError, also if a number in one is not finite."""
+    for name, array in arrays.items():
+        if np.issubdtype(np.asarray(array).dtype, np.floating) and not np.isfinite(array).all():
+            raise UserError(f"{path}: {name} holds values that are not finite, so nothing is written")
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
@@ -28,11 +34,12 @@ def read_arrays(path: Path, shapes: dict[str, str]) -> dict[str, NDArray]:
         UserError: the file is missing or damaged, lacks an array, or their shapes do not fit together.
     """
     remedy = make(path)
+    if not Path(path).exists():
+        raise UserError(f"{path}: is missing; {remedy}")
+    check_array_file(Path(path), remedy)
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in shapes}
-    except FileNotFoundError:
-        raise UserError(f"{path}: is missing; {make(path)}")
     except KeyError as error:
         raise UserError(f"{path}: has no array {error.args[0].split()[0]}; {remedy}")
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
@@ -48,6 +55,39 @@ def read_arrays(path: Path, shapes: dict[str, str]) -> dict[str, NDArray]:
         if not np.isfinite(arrays[name]).all():
             raise UserError(f"{path}: {name} holds values that are not finite; {remedy}")
     return arrays
+
+
+def check_array_file(path: Path, remedy: str) -> None:
+    """Before an .npy or .npz is read: it is a file, and its arrays are as large as it says and fit into memory.
+
+    Raises:
+        UserError: it is not, or they do not.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: is no regular file; {remedy}")
+    room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                with archive.open(member) as file:
+                    said = _said_size(file)
+                if max(said, member.file_size) > room:
+                    gigabytes = f"{max(said, member.file_size) / 2**30:,.0f} GiB"
+                    raise UserError(f"{path}: {member.filename} would be {gigabytes}, more than memory; {remedy}")
+                if said > member.file_size:
+                    raise UserError(f"{path}: {member.filename} is cut short, {member.file_size:,} bytes; {remedy}")
+    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: is damaged ({' '.join(str(error).split())}); {remedy}")
+
+
+def _said_size(file: IO[bytes]) -> int:
+    """How many bytes of content the header of an .npy says it has."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return math.prod(shape) * dtype.itemsize
 
 
 def at_times(t: NDArray, times: Sequence[float]) -> list[int]:

@@ -1,17 +1,13 @@
-"""Strict settings (pydantic), reading YAML, and a validation error as one line."""
+"""Strict settings (pydantic), and a validation error as one line."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
 
-from diffenc.io.errors import UserError
-
-Positive = Annotated[int, Field(gt=0)]
+MOST = 10**9  # of anything that is counted
+Positive = Annotated[int, Field(gt=0, le=MOST)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]  # it becomes part of files' names
 
 
 class Strict(BaseModel):
@@ -42,23 +38,6 @@ def explain(error: ValidationError) -> str:
         message = f"{first['msg']}; found {found!r}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{key}: {message}{more}" if key else message + more
-
-
-def read_yaml(path: str | Path, remedy: str) -> Any:
-    """The content of a YAML 1.2 file, in which 2e-4 is a number and no key is given twice.
-
-    Raises:
-        UserError: it is no such file, or, with the remedy, it cannot be read.
-    """
-    try:
-        return YAML(typ="safe", pure=True).load(Path(path).read_text())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); {remedy}")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not valid YAML: {error}")
-    except MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise UserError(f"{path}: is not valid YAML: {line}{' '.join(str(error.problem).split())}")
 
 
 def first_difference(theirs: dict[str, Any], ours: dict[str, Any], prefix: str = "") -> str | None:

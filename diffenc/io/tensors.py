@@ -1,11 +1,14 @@
-"""Tensors and text as safetensors files."""
+"""Tensors and text as safetensors files, with a checksum of both that every reader verifies."""
 
 import errno
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -15,8 +18,9 @@ from diffenc.io.files import write_atomically
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Tensors and text as one safetensors file."""
+    """Tensors and text as one safetensors file, their `digest` among the text."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {**(metadata or {}), "sha256": digest(tensors, metadata or {})}
 
     def write(temporary: Path) -> None:
         try:
@@ -28,9 +32,29 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What `save_tensors` wrote. Raises UserError if the file is missing or cannot be read as such."""
+    """What `save_tensors` wrote.
+
+    Raises:
+        UserError: the file is missing, cannot be read as such, or is not as it was written. One without a checksum,
+            which earlier versions wrote, is taken as it is.
+    """
     with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata() or {}
+    written = metadata.pop("sha256", None)
+    if written is not None and (found := digest(tensors, metadata)) != written:
+        raise UserError(f"{path}: is damaged: its content's sha256 is {found}, when it was written {written}")
+    return tensors, metadata
+
+
+def digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    """sha256 of names, types, shapes, values and text."""
+    found = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.view(torch.uint8) if tensor.dtype == torch.bfloat16 else tensor.numpy())
+    return found.hexdigest()
 
 
 def load_metadata(path: Path) -> dict[str, str]:

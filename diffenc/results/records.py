@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from diffenc.io.errors import UserError, make
 from diffenc.io.schema import explain
+from diffenc.results.custody import unsealed
 from diffenc.study.stages import TERMS
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def read_cost(path: Path) -> Cost:
 
 def read_record(kind: type[Kind], path: Path) -> Kind:
     """Read a file of that kind. Raises UserError if it is missing or damaged."""
-    content = _json(path, _read(path))
+    content = unsealed(Path(path), _json(path, _read(path)))
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -130,7 +131,7 @@ def read_history(path: Path) -> "DataFrame":
 
 def _read(path: Path) -> str:
     try:
-        return Path(path).read_text()
+        return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {make(path)}")
     except UnicodeDecodeError:

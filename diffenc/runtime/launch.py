@@ -81,6 +81,8 @@ def _config(processes: int, nodes: int, logs: str) -> "LaunchConfig":
         run_id=name,
         rdzv_backend="c10d",
         rdzv_endpoint=endpoint,
+        # one machine needs no name, which may be in no DNS
+        local_addr="127.0.0.1" if nodes == 1 else None,
         rdzv_configs={"is_host": host, "join_timeout": SECONDS_TO_MEET, "read_timeout": SECONDS_TO_MEET},
         max_restarts=0,
     )

@@ -130,6 +130,11 @@ def _check_datasets(study: "Study") -> None:
             spec = study.spec(group.dataset)
         except UserError as error:
             raise ValueError(f"own_data.{group.dataset}: {error}")
+        if group.training and group.training.batch > 10 * spec.train:
+            raise ValueError(
+                f"runs[{i}].training.batch: {group.training.batch:,}, {group.dataset} has {spec.train:,} images to"
+                " train on; take a smaller one"
+            )
         if group.weights and group.models[0] in MODELS:
             named, found = model_config(group.models[0], spec), read_config(group.weights.config)[0]
             if named != found:

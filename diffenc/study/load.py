@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from diffenc.io.errors import UserError
-from diffenc.io.schema import explain, read_yaml
+from diffenc.io.schema import explain
+from diffenc.io.yaml import read_yaml
 from diffenc.study.study import Study
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from diffenc.io.errors import UserError
-from diffenc.io.schema import Positive, Strict, explain, read_yaml
+from diffenc.io.schema import Positive, Strict, explain
+from diffenc.io.yaml import read_yaml
 from diffenc.study.settings import Schedule
 
 Bits = Annotated[float, Field(gt=0)]

@@ -1,6 +1,8 @@
 """A trained run on disk: final weights, configuration, and second names that outlive a deletion."""
 
 import contextlib
+import hashlib
+import json
 import os
 import shutil
 import sys
@@ -40,11 +42,17 @@ def configuration(
 
 
 def save_model(folder: Path, weights: dict[str, dict[str, Tensor]], config: dict[str, Any]) -> None:
-    """The final weights by kind, `parameter`, `ema` (their average) and `buffer`, and the resolved configuration."""
-    save_tensors(
-        folder / MODEL, {f"{kind}/{name}": v for kind, values in weights.items() for name, v in values.items()}
-    )
+    """The final weights by kind, `parameter`, `ema` (their average) and `buffer`, and the resolved configuration.
+
+    The weights' file has the configuration's checksum, so that both are known to belong together.
+    """
+    tensors = {f"{kind}/{name}": v for kind, values in weights.items() for name, v in values.items()}
+    save_tensors(folder / MODEL, tensors, {"config_sha256": _checksum(config)})
     write_file(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+
+
+def _checksum(config: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def trained(folder: Path, config: dict[str, Any]) -> bool:
@@ -74,19 +82,33 @@ def _empty(config: dict[str, Any]) -> Model:
 
 
 def load_model(folder: Path) -> tuple[Model, dict[str, Any]]:
-    """A trained run's model with its averaged weights, on the CPU, and its configuration. Raises UserError."""
+    """A trained run's model with its averaged weights, on the CPU, and its configuration.
+
+    Raises:
+        UserError: a file is missing or not as it was written, the two do not belong together, or a weight is not
+            finite.
+    """
     remedy = "train the run first (diffenc train, or snakemake with its evaluation as the target)"
     try:
-        config = yaml.safe_load((folder / CONFIG).read_text())
+        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
         model = _empty(config)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{folder / CONFIG}: cannot be read ({' '.join(str(error).split())}); {remedy}")
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder / CONFIG}: is damaged ({error} is missing or unknown); {remedy}")
     try:
-        tensors, _ = load_tensors(folder / MODEL)
+        tensors, metadata = load_tensors(folder / MODEL)
     except UserError as error:
         raise UserError(f"{error}; {remedy}")
+    written, found = metadata.get("config_sha256"), _checksum(config)
+    if written is not None and found != written:
+        raise UserError(
+            f"{folder / CONFIG}: is not as it was written with {MODEL}: its sha256 is {found}, then {written};"
+            " restore it"
+        )
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise UserError(f"{folder / MODEL}: {name} has values that are not finite; train the run again")
     weights = {name.partition("/")[2]: one for name, one in tensors.items() if name.startswith(("ema/", "buffer/"))}
     try:
         model.load_state_dict(weights)

@@ -126,7 +126,7 @@ class LiveHistory:
     def append(self, line: Line) -> None:
         """Add a line. Raises UserError if the disk is full or the folder is gone."""
         try:
-            with self.path.open("a") as file:
+            with self.path.open("a", encoding="utf-8") as file:
                 file.write(as_text([line]))
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written ({error.strerror}); free space, then run again to go on")

@@ -4,7 +4,6 @@ Everything random in a step depends on (seed, step, position in the batch) alone
 is running the same command again, and the number of processes changes results by rounding only.
 """
 
-import json
 import signal
 import time
 from contextlib import nullcontext
@@ -15,7 +14,7 @@ import torch
 
 from diffenc import data
 from diffenc.io.errors import UserError
-from diffenc.io.files import locked, write_file
+from diffenc.io.files import locked, write_file, write_json
 from diffenc.models.model import LossTerms, Model
 from diffenc.runtime.processes import Processes
 from diffenc.runtime.signals import Stopped, StopSignal
@@ -66,7 +65,7 @@ class Trainer:
         shape = adapted(base or MODELS[run.model], spec)
         self.config = resolve(run, shape, training, study, data_folder)
         part = self.processes.part(training.batch)
-        self.batches = Batches(data.load(data_folder, "train"), training.batch, run.seed, device, part)
+        self.batches = Batches(data.load(data_folder, "train", verified=True), training.batch, run.seed, device, part)
         self.model: Model = create(shape, spec, run.schedule, training.dropout, run.seed).to(device)
         self.step = Step(self.model, training, self.processes)
         learnt = self.step.times.state() if self.step.times else {}
@@ -199,7 +198,7 @@ class Trainer:
             return
         self.logger.note("training", self.state, "done")
         write_file(self.out / HISTORY, as_text(self.state.history))
-        write_file(self.out / COST, json.dumps(self.logger.cost()) + "\n")
+        write_json(self.out / COST, self.logger.cost())
         named = [dict(zip(self.state.names, v, strict=True)) for v in (self.state.parameters, self.state.average)]
         weights = dict(zip(("parameter", "ema"), named, strict=True)) | {"buffer": self.state.buffers}
         save_model(self.out, weights, self.config)

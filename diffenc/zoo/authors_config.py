@@ -14,7 +14,7 @@ _SCHEDULES = {"fixed": "fixed", "train_scalar": "learned"}
 def read_config(path: str | Path) -> tuple[ModelConfig, int, str]:
     """The authors' JSON -> (shape, levels of a pixel, schedule). Raises UserError on what this package lacks."""
     try:
-        config = json.loads(Path(path).read_text())
+        config = json.loads(Path(path).read_text(encoding="utf-8"))
         score, encoder = config["score_model_config"], config["encoder_config"]
         kind = encoder["enc_type"]
         net = encoder["nn_config"]

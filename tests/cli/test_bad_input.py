@@ -195,7 +195,7 @@ def test_older_imagenet32(refused):
         Path("files", name).write_bytes(pickle.dumps(batch, 3))
     error = refused(["prepare", "imagenet32", "--files", "files", "--out", "results/data/imagenet32"])
     assert "error: files/val_data: 49,999 test images, must be 50,000; this is the older release" in error
-    assert "download the newer one, Imagenet32_train.zip and Imagenet32_val.zip" in error
+    assert "name the data set imagenet32_old in the study, or download the newer one" in error
 
 
 def test_data_not_prepared(refused):
@@ -269,7 +269,9 @@ def test_model_cut_short(refused, command):
 def test_model_that_is_another_than_its_config_says(refused):
     path = Path("trained/config.yaml")
     path.write_text(path.read_text().replace("layers: 2", "layers: 3"))
-    assert "error: trained/model.safetensors: is not a VDMv-2 as trained/config.yaml says" in refused(EVALUATE)
+    error = refused(EVALUATE)
+    assert "error: trained/config.yaml: is not as it was written with model.safetensors: its sha256 is" in error
+    assert "restore it" in error
 
 
 def test_model_that_is_not_there(refused):

@@ -55,13 +55,17 @@ def test_array_of_another_shape_or_type(digits, other):
         load(digits, "train")
 
 
-def test_changed_pixel_is_found_by_verify(digits):
+def test_a_changed_pixel_is_found(digits):
+    load(digits, "test")
     images = np.load(digits / "test.npy", mmap_mode="r+")
     images[7, 0, 3, 3] += 1
     images.flush()
-    load(digits, "test")
-    with pytest.raises(UserError, match=r"test.npy: its sha256"):
-        verify(digits)
+    assert load(digits, "test", verified=True).shape == images.shape
+    for read in (lambda: load(digits, "test"), lambda: verify(digits)):
+        with pytest.raises(
+            UserError, match=r"test.npy: was changed: its sha256 is \w{64}, the manifest's \w{64}; run"
+        ):
+            read()
 
 
 def test_damaged_manifests(digits):

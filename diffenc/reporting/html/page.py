@@ -79,7 +79,10 @@ def _render(content: dict[str, Any]) -> str:
     names = [str(environment.filters["escape"](name)) for name in content["study"].model_names]
     environment.filters["unbroken"] = partial(_unbroken, names)
     templates = files("diffenc.reporting.html") / "templates"
-    own = {name: (templates / file).read_text() for name, file in (("style", "style.css"), ("script", "page.js"))}
+    own = {
+        name: (templates / file).read_text(encoding="utf-8")
+        for name, file in (("style", "style.css"), ("script", "page.js"))
+    }
     return environment.get_template("index.html.j2").render(content, **own)
 
 

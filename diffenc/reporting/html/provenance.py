@@ -95,7 +95,7 @@ def weights(study: Study, folder: Path) -> list[Weights]:
 
 def _recorded(path: Path) -> dict[str, str]:
     """{file: its sha256}, as sha256sum wrote them; nothing if there is no such list."""
-    lines = path.read_text().splitlines() if path.is_file() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines)}
 
 
@@ -103,7 +103,7 @@ def _origin(model: Path) -> str:
     """The sha256 of the file that a run's weights were taken from, as its configuration has it."""
     path = model.with_name(CONFIG)
     try:
-        return yaml.safe_load(path.read_text())["weights"]["sha256"]
+        return yaml.safe_load(path.read_text(encoding="utf-8"))["weights"]["sha256"]
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {make(path)}")
     except (ValueError, yaml.YAMLError, KeyError, TypeError):

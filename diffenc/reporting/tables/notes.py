@@ -8,7 +8,7 @@ import yaml
 
 @cache
 def _sentences() -> dict[str, dict[str, str]]:
-    return yaml.safe_load((files("diffenc.reporting.tables") / "notes.yaml").read_text())
+    return yaml.safe_load((files("diffenc.reporting.tables") / "notes.yaml").read_text(encoding="utf-8"))
 
 
 def said(table: str, *names: object, **values: object) -> list[str]:
