@@ -1,11 +1,11 @@
-"""From the runs' files to what is shown: collect, compare, table, figure, page."""
+"""From the runs' files to what is shown: collect, compare, table, figure, page; and whether all fits: verify."""
 
 from argparse import Namespace
 from pathlib import Path
 
 from diffenc.cli.options import Parsers, add_command, add_part, add_study, part
 from diffenc.io.errors import UserError
-from diffenc.io.files import write_csv
+from diffenc.io.files import write_csv, write_file
 from diffenc.reporting import render, targets
 from diffenc.reporting.targets import part_of
 from diffenc.results.runs import collect as collect_runs
@@ -15,6 +15,7 @@ from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN, TABLES_BY_NAME
 from diffenc.study.study import study_folder
 
 PUBLISHED = Path("config/published.yaml")
+STUDY = "study.yaml"  # the study's file as its page has it, beside the results
 
 
 def collect(options: Namespace) -> None:
@@ -66,18 +67,36 @@ def page(options: Namespace) -> None:
     from diffenc.reporting.html.page import make_page
 
     study = load_study(options.study)
-    folder = study_folder(study)
+    folder, source = study_folder(study), options.study.read_text(encoding="utf-8")
     tables = targets.tables_of_all(study) + [
         stem for name in study.datasets for stem in targets.tables_of(study, name)
     ]
     figures = [stem for name in study.datasets for stem in targets.figures_of(study, name)]
     stems = ([folder / stem for stem in group] for group in (tables, figures))
-    make_page(study, options.study.read_text(encoding="utf-8"), folder, folder.parent / "data", *stems, options.out)
+    make_page(study, source, folder, folder.parent / "data", *stems, options.out)
+    write_file(folder / STUDY, source)
+
+
+def verify(options: Namespace) -> None:
+    """A study's results -> what does not fit in them, or that all does."""
+    from diffenc.reporting.verify import complaints
+
+    path = options.study or options.folder / STUDY
+    if not path.is_file():
+        raise UserError(f"{path}: is missing; make the study's page, which writes it, or name the study by --study")
+    study = load_study(path)
+    prepared = options.data or options.folder.parent / "data"
+    found = dict.fromkeys(complaints(study, options.folder, prepared, options.published))
+    for complaint in found:
+        print(complaint)
+    if found:
+        raise UserError(f"{options.folder}: {len(found)} {'thing does' if len(found) == 1 else 'things do'} not fit")
+    print(f"{options.folder}: weights, data, results, tables and page fit")
 
 
 def add_commands(parsers: Parsers) -> None:
     """Add this module's commands to the command line."""
-    for add in (_collect, _compare, _table, _figure, _page):
+    for add in (_collect, _compare, _table, _figure, _page, _verify):
         add(parsers)
 
 
@@ -121,3 +140,11 @@ def _page(parsers: Parsers) -> None:
     one = add_command(parsers, "page", page, "Write the study's page, one file with all that it shows.")
     add_study(one)
     one.add_argument("--out", type=Path, required=True, help="the .html")
+
+
+def _verify(parsers: Parsers) -> None:
+    one = add_command(parsers, "verify", verify, "Check a study's weights, data, results, tables and page.")
+    one.add_argument("folder", type=Path, help="results/STUDY")
+    one.add_argument("--study", type=Path, help=f"the study's file (default: {STUDY} in the folder)")
+    one.add_argument("--data", type=Path, help="the prepared data sets (default: data, beside the folder)")
+    one.add_argument("--published", type=Path, default=PUBLISHED, help=f"(default: {PUBLISHED})")

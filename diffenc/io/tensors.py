@@ -53,7 +53,7 @@ def digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.view(torch.uint8) if tensor.dtype == torch.bfloat16 else tensor.numpy())
+        found.update((tensor.view(torch.uint8) if tensor.dtype == torch.bfloat16 else tensor).numpy())
     return found.hexdigest()
 
 

@@ -17,6 +17,8 @@ MODEL = "model.safetensors"
 CONFIG = "config.yaml"
 HISTORY = "history.jsonl"
 COST = "cost.json"
+# second names of a finished run's results: a link of the weights, and copies
+KEPT = ".trained"
 TRAINED = (HISTORY, COST, CONFIG, MODEL)
 EVALUATION = "evaluation.json"
 PER_IMAGE = "evaluation.npz"

@@ -1,8 +1,6 @@
 """A trained run on disk: final weights, configuration, and second names that outlive a deletion."""
 
 import contextlib
-import hashlib
-import json
 import os
 import shutil
 import sys
@@ -18,13 +16,11 @@ from diffenc.io.files import write_file
 from diffenc.io.schema import first_difference
 from diffenc.io.tensors import load_tensors, save_tensors
 from diffenc.models.model import Model
-from diffenc.study.stages import CONFIG, MODEL, TRAINED
+from diffenc.results.custody import CONFIG_SHA256, checksum
+from diffenc.study.stages import CONFIG, KEPT, MODEL, TRAINED
 from diffenc.study.study import Run
 from diffenc.zoo.build import assemble
 from diffenc.zoo.configs import ModelConfig
-
-# second names of a finished run's results: a link of the weights, and copies
-KEPT = ".trained"
 
 
 def configuration(
@@ -47,12 +43,8 @@ def save_model(folder: Path, weights: dict[str, dict[str, Tensor]], config: dict
     The weights' file has the configuration's checksum, so that both are known to belong together.
     """
     tensors = {f"{kind}/{name}": v for kind, values in weights.items() for name, v in values.items()}
-    save_tensors(folder / MODEL, tensors, {"config_sha256": _checksum(config)})
+    save_tensors(folder / MODEL, tensors, {CONFIG_SHA256: checksum(config)})
     write_file(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
-
-
-def _checksum(config: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def trained(folder: Path, config: dict[str, Any]) -> bool:
@@ -100,7 +92,7 @@ def load_model(folder: Path) -> tuple[Model, dict[str, Any]]:
         tensors, metadata = load_tensors(folder / MODEL)
     except UserError as error:
         raise UserError(f"{error}; {remedy}")
-    written, found = metadata.get("config_sha256"), _checksum(config)
+    written, found = metadata.get(CONFIG_SHA256), checksum(config)
     if written is not None and found != written:
         raise UserError(
             f"{folder / CONFIG}: is not as it was written with {MODEL}: its sha256 is {found}, then {written};"

@@ -14,6 +14,7 @@ import pytest
 import torch
 from made_up import COSTS, evaluation
 
+from diffenc.cli import fork_server
 from diffenc.cli.main import main
 from diffenc.io.files import LOCK
 from diffenc.study.load import load_study
@@ -358,3 +359,120 @@ def test_damaged_evaluation(refused):
         error = refused(collect)
         assert f"error: {path}: {message}" in error
         assert error.endswith(f"make it with `snakemake --force {path} --cores 1`, and the study's --configfile\n")
+
+
+@pytest.mark.parametrize("onto", ["model.safetensors", "config.yaml", "history.jsonl"])
+def test_an_output_onto_what_is_read(refused, onto):
+    error = refused([*EVALUATE[:-1], f"trained/{onto}"])
+    assert f"--out: trained/{onto} is trained/{onto}, which the command reads; name another file" in error
+
+
+def test_per_image_terms_onto_the_data(refused):
+    Path("link.json").touch()
+    os.link(f"{DATA}/test.npy", "link.npz")
+    assert "link.npz is" in refused([*EVALUATE[:-1], "link.json"])
+
+
+def test_an_output_onto_a_pipe(refused):
+    os.mkfifo("pipe")
+    assert "pipe: is there and is no regular file; name another place" in refused([*EVALUATE[:-1], "pipe"])
+
+
+def test_changed_weights_are_found_by_every_reader(refused):
+    path = Path("trained/model.safetensors")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    for command in (EVALUATE, SAMPLE, ENCODE, [*TRAIN, "trained"]):
+        assert "trained/model.safetensors: is damaged: its content's sha256 is" in refused(command)
+
+
+def test_changed_data_are_found_by_every_reader(refused):
+    path = Path(DATA, "test.npy")
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(bytes(content))
+    for command in (EVALUATE, ENCODE):
+        assert f"{DATA}/test.npy: was changed: its sha256 is" in refused(command)
+
+
+def test_weights_that_are_not_finite(refused):
+    from diffenc.io.tensors import load_tensors, save_tensors
+
+    tensors, text = load_tensors(Path("trained/model.safetensors"))
+    name = next(name for name in tensors if name.startswith("ema/"))
+    tensors[name].view(-1)[0] = float("nan")
+    save_tensors(Path("trained/model.safetensors"), tensors, text)
+    assert f"trained/model.safetensors: {name} has values that are not finite" in refused(EVALUATE)
+
+
+@pytest.mark.parametrize("name", ["checkpoint-2 (copy).safetensors", "checkpoint-2.backup.safetensors"])
+def test_copies_of_checkpoints_are_nobodys(name):
+    shutil.copy("interrupted/checkpoint-2.safetensors", Path("interrupted", name))
+    main([*TRAIN, "interrupted"])
+    assert Path("interrupted", name).exists()
+
+
+def test_a_folder_in_the_place_of_a_checkpoint(refused):
+    Path("interrupted/checkpoint-99.safetensors").mkdir()
+    assert "interrupted/checkpoint-99.safetensors: is no file; take it away" in refused([*TRAIN, "interrupted"])
+
+
+def test_a_pipe_in_the_place_of_data(refused):
+    Path(DATA, "test.npy").unlink()
+    os.mkfifo(f"{DATA}/test.npy")
+    assert f"{DATA}/test.npy: is no regular file" in refused(EVALUATE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("name: small", f"name: {'x' * 300}", "name: String should have at most 100 characters"),
+        (
+            "batch: 4",
+            "batch: 1000000000000",
+            "runs[0].training.batch: Input should be less than or equal to 1000000000",
+        ),
+        ("batch: 4", "batch: 20000", "runs[0].training.batch: 20,000, digits has 1,497 images to train on; take"),
+        ("steps: 4", "steps: 1180591620717411303424", "runs[0].training.steps: Input should be less than or equal"),
+    ],
+)
+def test_numbers_and_names_that_nobody_means(refused, old, new, message):
+    Path("study.yaml").write_text(STUDY.replace(old, new))
+    assert message in refused(TRAIN_NEW)
+
+
+@pytest.mark.parametrize("command", [["plan", "study.yaml"], ["status", "study.yaml"]])
+def test_a_reader_that_has_enough(command):
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        [sys.executable, "-m", "diffenc", *command], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_standard_output_that_is_full():
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "diffenc", "plan", "study.yaml"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert (
+        ended.stderr == "diffenc: error: standard output: cannot be written (No space left on device); free space\n"
+    )
+
+
+def test_a_latin_1_locale():
+    Path("study.yaml").write_text(STUDY.replace("A small study", "Zoë → β"), encoding="utf-8")
+    mine = {name: value for name, value in os.environ.items() if name != fork_server.ADDRESS}
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1"}
+    command = [sys.executable, "-m", "diffenc", "plan", "study.yaml"]
+    ended = subprocess.run(command, env=mine | locale, capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "Zoë ? ?".encode("latin-1") in ended.stdout

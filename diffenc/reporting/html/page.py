@@ -13,6 +13,7 @@ from diffenc.io.files import write_file
 from diffenc.reporting.html import figures as pictures
 from diffenc.reporting.html import numbers, provenance, summary
 from diffenc.reporting.html import tables as page_tables
+from diffenc.results.custody import sealed_page
 from diffenc.results.runs import check_runs, read_runs
 from diffenc.results.tests import read_tests
 from diffenc.study.stages import RUNS, TERMS, TESTS
@@ -67,7 +68,7 @@ def make_page(
         "source": source,
         "downloads": _downloads(folder, tests is not None),
     }
-    write_file(Path(out), _render(content))
+    write_file(Path(out), sealed_page(_render(content)))
 
 
 def _render(content: dict[str, Any]) -> str:
