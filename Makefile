@@ -13,6 +13,13 @@ export PATH := $(BIN):$(PATH)
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s'|'
 
+# scripts in an environment name its interpreter by its full path: one that was made elsewhere is made anew
+ifneq ($(shell cat .venv/.installed 2>/dev/null),)
+ifneq ($(shell cat .venv/.installed),$(CURDIR))
+$(shell rm -rf .venv)
+endif
+endif
+
 env: .venv/.installed  ## the environment, .venv, from envs/requirements.lock
 
 # uv comes by pip and installs everything, hashes checked, itself included
@@ -25,7 +32,7 @@ env: .venv/.installed  ## the environment, .venv, from envs/requirements.lock
 	uv pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes envs/requirements.lock
 	uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	@.venv/bin/python -m compileall -q diffenc  # jobs start in half the time
-	@touch $@
+	@echo $(CURDIR) > $@
 
 demo: env  ## the whole chain on scikit-learn's digits, report included; three to four minutes on two cores
 	snakemake --cores all --rerun-incomplete --show-failed-logs all report

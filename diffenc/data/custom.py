@@ -11,7 +11,7 @@ from pydantic import Field
 from diffenc.data.catalog import DatasetSpec
 from diffenc.io.arrays import check_array_file
 from diffenc.io.errors import UserError
-from diffenc.io.schema import Strict
+from diffenc.io.schema import Place, Strict
 
 RELEASE = "the user's own arrays"
 BATCH = 128
@@ -58,10 +58,10 @@ class Arrays(Strict):
     """
 
     title: str
-    train: str
-    test: str
+    train: Place
+    test: Place
     levels: Annotated[int, Field(ge=2, le=256)] = 256
-    noise: str | None = None
+    noise: Place | None = None
 
 
 def spec(arrays: Arrays) -> DatasetSpec:

@@ -2,12 +2,15 @@
 
 import http.client
 import os
+import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from diffenc.io.errors import UserError
 
+SILENCE = 30.0  # seconds
 Splits = dict[str, tuple[str, ...]]
 
 _IDX: Splits = {"train": ("train-images-idx3-ubyte",), "test": ("t10k-images-idx3-ubyte",)}
@@ -159,6 +162,17 @@ _FETCH: dict[str, Callable[[Path, str, dict[str, Path]], dict[str, Path]]] = {
 }
 
 
+@contextmanager
+def patience() -> Iterator[None]:
+    """Within, whoever waits for a server that says nothing gives up after a while."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
 def _download(urls: list[str], md5: str, folder: Path, remedy: str) -> Path:
     """The file in `folder`, from the first mirror that has it with the right md5."""
     from torchvision.datasets.utils import download_url
@@ -166,7 +180,7 @@ def _download(urls: list[str], md5: str, folder: Path, remedy: str) -> Path:
     file = urls[0].rpartition("/")[2]
     folder.mkdir(parents=True, exist_ok=True)
     # A folder of its own: an interrupted download must not be taken for the original later on.
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as partial:
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as partial, patience():
         for url in urls:
             try:
                 download_url(url, partial, file, md5)

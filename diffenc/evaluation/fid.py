@@ -22,6 +22,7 @@ from torch_fidelity import KEY_METRIC_FID, FeatureExtractorInceptionV3, __versio
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
+from diffenc.data.download import patience
 from diffenc.io.arrays import save_arrays
 from diffenc.io.errors import UserError
 from diffenc.results.fid import FEATURES, STANDARD_SHA256, Score, Scores
@@ -122,7 +123,8 @@ def download(path: Path) -> Path:
     if not path.is_file():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), STANDARD_SHA256, sys.stderr.isatty())
+            with patience():
+                torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), STANDARD_SHA256, sys.stderr.isatty())
         except (OSError, RuntimeError, http.client.HTTPException) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"fid.weights: {path}: is missing and cannot be downloaded ({reason}); {_REMEDY}")

@@ -1,13 +1,23 @@
 """Strict settings (pydantic), and a validation error as one line."""
 
+import os
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 MOST = 10**9  # of anything that is counted
 Positive = Annotated[int, Field(gt=0, le=MOST)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]  # it becomes part of files' names
+
+
+def _place(text: str) -> str:
+    if "$" in text:
+        raise ValueError(f"{text}: variables are not filled in; write the path itself, or ~ for the home")
+    return os.path.expanduser(text)
+
+
+Place = Annotated[str, AfterValidator(_place)]  # of a file or a folder
 
 
 class Strict(BaseModel):

@@ -130,7 +130,7 @@ def _check_datasets(study: "Study") -> None:
             spec = study.spec(group.dataset)
         except UserError as error:
             raise ValueError(f"own_data.{group.dataset}: {error}")
-        if group.training and group.training.batch > 10 * spec.train:
+        if group.training and group.training.batch > max(10 * spec.train, 10_000):
             raise ValueError(
                 f"runs[{i}].training.batch: {group.training.batch:,}, {group.dataset} has {spec.train:,} images to"
                 " train on; take a smaller one"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, model_validator
 
-from diffenc.io.schema import Positive, Seed, Strict
+from diffenc.io.schema import Place, Positive, Seed, Strict
 from diffenc.zoo import plugins
 from diffenc.zoo.configs import FALLING, FALLING_WITH_COSINE, MODELS, PREDICTIONS, SCHEDULES, WEIGHTINGS, ModelConfig
 
@@ -211,7 +211,7 @@ class Fid(FidOfRun):
     steps: Positive = 1000
     seed: Seed = 0
     precision: Literal["float32", "bf16"] = "float32"
-    weights: str | None = None
+    weights: Place | None = None
 
     @property
     def parts(self) -> dict[int, int]:
@@ -229,8 +229,8 @@ class Weights(Strict):
     """Weights that were trained elsewhere; `{seed}` in the path stands for the run's seed."""
 
     format: Literal["authors"]
-    path: str
-    config: str
+    path: Place
+    config: Place
 
     def file(self, seed: int) -> Path:
         """The checkpoint of one seed."""

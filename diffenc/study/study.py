@@ -9,7 +9,7 @@ from diffenc.data import custom
 from diffenc.data.catalog import DATASETS, DatasetSpec
 from diffenc.data.custom import Arrays
 from diffenc.io.errors import UserError
-from diffenc.io.schema import Name, Positive, Seed, Strict
+from diffenc.io.schema import Name, Place, Positive, Seed, Strict
 from diffenc.study import checks
 from diffenc.study.outputs import FIGURES, TABLES_BY_NAME, USUAL_FIGURES, USUAL_TABLES
 from diffenc.study.settings import (
@@ -92,7 +92,7 @@ class _Runs(Strict):
 
     name: Name
     title: str
-    files: str = "data"
+    files: Place = "data"
     own_data: dict[Name, Arrays] = {}
     models: dict[Name, Model] = {}
     runs: Annotated[list[RunGroup], Field(min_length=1)]

@@ -167,4 +167,4 @@ def _copy(source: Path, target: Path) -> None:
         with contextlib.suppress(OSError):  # a file system without hard links
             os.link(source, target)
             return
-    shutil.copy2(source, target)
+    shutil.copyfile(source, target)  # modes are a courtesy that some file systems refuse

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
@@ -65,6 +66,15 @@ def from_flax(leaf: str, array: np.ndarray, shape: torch.Size) -> Tensor:
     return values.reshape(shape).contiguous()
 
 
+def flax_shape(leaf: str, shape: torch.Size, axes: int) -> tuple[int, ...]:
+    """The shape that a flax leaf of so many axes has for our parameter's: `from_flax` the other way round."""
+    if axes == 4 and len(shape) == 4:
+        return tuple(shape[i] for i in ((2, 3, 0, 1) if "conv_trans/kernel" in leaf else (2, 3, 1, 0)))
+    if axes == 2 and len(shape) == 4:  # a dense layer where ours is a convolution of one pixel
+        return shape[1], shape[0]
+    return tuple(reversed(shape))
+
+
 def leaves(tree: dict, prefix: str = "") -> dict[str, Any]:
     """A nested mapping as {path: leaf}, the path's parts joined by slashes."""
     flat = {}
@@ -101,10 +111,10 @@ def load_checkpoint(
         raise UserError(f"{path}: is not a checkpoint of {config_json} (they disagree on {odd}); name its own config")
     for name, parameter in expected.items():
         array = flat[ours[name]]
-        if np.size(array) != parameter.numel():
+        if np.shape(array) != (asked := flax_shape(ours[name], parameter.shape, np.ndim(array))):
             raise UserError(
-                f"{path}: {ours[name]} has shape {np.shape(array)}, but {config_json} asks for"
-                f" {parameter.numel()} values; name the checkpoint's own config"
+                f"{path}: {ours[name]} has shape {np.shape(array)}, but {config_json} asks for {asked}; name the"
+                " checkpoint's own config, or take the authors' own file"
             )
         parameter.data = from_flax(ours[name], array, parameter.shape)
     return model
@@ -143,7 +153,7 @@ def read_msgpack(path: str | Path) -> dict:
         state = msgpack.unpackb(content, ext_hook=_extension, strict_map_key=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint; name a file of the authors' release")
-    except (OSError, EOFError, ValueError, msgpack.UnpackException) as error:
+    except (OSError, EOFError, ValueError, MemoryError, zlib.error, msgpack.UnpackException) as error:
         raise UserError(f"{path}: is damaged or not a flax checkpoint ({error}); fetch it again")
     if not isinstance(state, dict):
         raise UserError(f"{path}: is not a flax checkpoint (it holds a {type(state).__name__}); fetch it again")

@@ -1,6 +1,7 @@
 """The authors' checkpoints: read as data only, and then a model like one of ours."""
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from diffenc import data
 from diffenc.cli.main import main
 from diffenc.io.errors import UserError
 from diffenc.reporting.figures.heatmaps import heatmap
-from diffenc.zoo.flax_checkpoint import load_checkpoint, read_msgpack
+from diffenc.zoo.flax_checkpoint import _extension, load_checkpoint, read_msgpack
 
 PARITY = Path(__file__).parents[1] / "parity"
 CHECKPOINT, CONFIG = PARITY / "trainable_mult_res_12000.gz", PARITY / "trainable_mult_res.json"
@@ -34,8 +35,6 @@ def test_flax_scalars_and_arrays_are_read():
     content = msgpack.packb({"a": {"b": extension(1, array)}, "step": extension(3, np.int32(7))})
     path = Path(__file__).parents[1] / "parity" / "vdmv_12000.gz"
     assert set(read_msgpack(path)) >= {"step", "params", "ema_params"}
-    from diffenc.zoo.flax_checkpoint import _extension
-
     state = msgpack.unpackb(content, ext_hook=_extension)
     np.testing.assert_array_equal(state["a"]["b"], array)
     assert state["step"] == 7
@@ -50,6 +49,9 @@ def test_flax_scalars_and_arrays_are_read():
         (lambda content: msgpack.packb({"ema_params": msgpack.ExtType(2, b"x")}), "extension type 2"),
         (lambda content: msgpack.packb({"params": {}}), "has no 'ema_params'"),
         (lambda content: msgpack.packb({"ema_params": {}}), "no score_model"),
+        # a gzip header, and a block of a type that there is not
+        (lambda content: content[:10] + b"\xff" * 40, "damaged"),
+        (lambda content: content[:4096] + bytes(4096) + content[8192:], "damaged|not a flax checkpoint"),
     ],
 )
 def test_damaged_checkpoints(tmp_path, damage, message):
@@ -85,7 +87,8 @@ def colour_images(tmp_path_factory):
     entries = {}
     for split in ("train", "test"):
         np.save(folder / f"{split}.npy", images)
-        entries[split] = {"count": len(images), "sha256": "0" * 64}
+        digest = hashlib.sha256((folder / f"{split}.npy").read_bytes()).hexdigest()
+        entries[split] = {"count": len(images), "sha256": digest}
     manifest = {"dataset": "cifar10", "release": "made up", "shape": [3, 16, 16], "levels": 256, "originals": {}}
     (folder / "manifest.json").write_text(json.dumps(manifest | entries))
     return folder
@@ -120,3 +123,19 @@ def latent_bpd(model, images):
         x_1 = model.encode(x, gamma.expand(len(x)))
         q = Normal(torch.sigmoid(-gamma).sqrt() * x_1, torch.sigmoid(gamma).sqrt())
         return (kl_divergence(q, Normal(0.0, 1.0)).flatten(1).mean(1) / np.log(2)).numpy()
+
+
+def test_axes_in_another_order_are_refused(tmp_path):
+    """As many values, but (out, in, H, W), as a converter from PyTorch would write them."""
+
+    def reordered(code, data):
+        value = _extension(code, data)
+        if value.shape == (3, 3, 15, 32):
+            value = value.transpose(3, 2, 0, 1)
+        return msgpack.ExtType(code, msgpack.packb((value.shape, value.dtype.name, value.tobytes())))
+
+    content = msgpack.unpackb(gzip.decompress(CHECKPOINT.read_bytes()), ext_hook=reordered, strict_map_key=False)
+    (tmp_path / "other.gz").write_bytes(msgpack.packb(content))
+    match = r"score_model/conv_in/kernel has shape \(32, 15, 3, 3\), but .* asks for \(3, 3, 15, 32\)"
+    with pytest.raises(UserError, match=match):
+        load_checkpoint(tmp_path / "other.gz", CONFIG)

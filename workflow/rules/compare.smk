@@ -97,7 +97,7 @@ rule table:
         version=versions.SHOW,
     shell:
         "python -m diffenc table {wildcards.table} {params.rest}"
-        " --published {input.published} --out {params.stem} > {log} 2>&1"
+        " --published {input.published:q} --out {params.stem} > {log} 2>&1"
 
 
 # A selection needs the runs of its own models only.
@@ -137,7 +137,7 @@ use rule table as table_of_all with:
     params:
         stem=lambda wildcards, output: os.path.splitext(output[0])[0],
         rest="",
-        title=[STUDY.title, *(STUDY.spec(name).title for name in STUDY.datasets)],
+        title=lambda wildcards: [STUDY.title, *(STUDY.spec(name).title for name in STUDY.datasets)],
         caption=lambda wildcards: targets.caption(wildcards.table, STUDY),
         depends=[comparison.model_dump() for comparison in STUDY.comparisons],
         version=versions.SHOW,
