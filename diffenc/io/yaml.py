@@ -31,6 +31,7 @@ def read_yaml(path: str | Path, remedy: str) -> Any:
         raise UserError(f"{path}: is not valid YAML: {error}")
     if len(text) > LONGEST:
         raise UserError(f"{path}: has {len(text):,} characters, a study has {LONGEST:,} at most; {remedy}")
+    root = None
     try:
         _check_size(YAML(typ="safe", pure=True).parse(text), path)
         root = YAML(typ="safe", pure=True).compose(text)
@@ -40,6 +41,8 @@ def read_yaml(path: str | Path, remedy: str) -> Any:
     except MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise UserError(f"{path}: is not valid YAML: {line}{' '.join(str(error.problem).split())}")
+    except YAMLError as error:  # of characters
+        raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}")
     except (ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{path}: is not valid YAML: {_place_of_bad_value(root)}{' '.join(str(error).split())}")
 
@@ -64,8 +67,10 @@ def _counted(node: Node, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
-def _place_of_bad_value(node: Node) -> str:
+def _place_of_bad_value(node: Node | None) -> str:
     """Line and column of the first scalar that is not what its tag or form says, such as a date 2024-13-45."""
+    if node is None:
+        return ""
     if isinstance(node, CollectionNode):
         parts = [one for part in node.value for one in (part if isinstance(part, tuple) else (part,))]
         return next(filter(None, map(_place_of_bad_value, parts)), "")

@@ -153,7 +153,7 @@ def read_msgpack(path: str | Path) -> dict:
         state = msgpack.unpackb(content, ext_hook=_extension, strict_map_key=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint; name a file of the authors' release")
-    except (OSError, EOFError, ValueError, MemoryError, zlib.error, msgpack.UnpackException) as error:
+    except (OSError, EOFError, ValueError, TypeError, MemoryError, zlib.error, msgpack.UnpackException) as error:
         raise UserError(f"{path}: is damaged or not a flax checkpoint ({error}); fetch it again")
     if not isinstance(state, dict):
         raise UserError(f"{path}: is not a flax checkpoint (it holds a {type(state).__name__}); fetch it again")

@@ -30,6 +30,7 @@ NESTED = "a0: &a0 {k: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]
         ("name: x\n\ttitle: y", "line 2: found character"),
         ("a: 1\na: 2", "line 2: found duplicate key"),
         ("a: *b", "line 1: found undefined alias"),
+        ("a: \x07", "is not valid YAML: unacceptable character #x0007: special characters are not allowed"),
         ("a: !!python/object:os.system x", "line 1: could not determine a constructor"),
     ],
 )
