@@ -65,6 +65,7 @@ def figure(options: Namespace) -> None:
 def page(options: Namespace) -> None:
     """All that a study shows -> one page."""
     from diffenc.reporting.html.page import make_page
+    from diffenc.reporting.verify import before_the_page
 
     study = load_study(options.study)
     folder, source = study_folder(study), options.study.read_text(encoding="utf-8")
@@ -73,7 +74,11 @@ def page(options: Namespace) -> None:
     ]
     figures = [stem for name in study.datasets for stem in targets.figures_of(study, name)]
     stems = ([folder / stem for stem in group] for group in (tables, figures))
-    make_page(study, source, folder, folder.parent / "data", *stems, options.out)
+    prepared = folder.parent / "data"
+    found = list(dict.fromkeys(before_the_page(study, folder, prepared, options.published)))
+    checked = "Weights, data, results and tables were checked against each other when this page was made: "
+    checked += f"{len(found)} did not fit, the first: {found[0]}" if found else "all fit."
+    make_page(study, source, folder, prepared, *stems, options.out, checked)
     write_file(folder / STUDY, source)
 
 
@@ -139,6 +144,7 @@ def _figure(parsers: Parsers) -> None:
 def _page(parsers: Parsers) -> None:
     one = add_command(parsers, "page", page, "Write the study's page, one file with all that it shows.")
     add_study(one)
+    one.add_argument("--published", type=Path, default=PUBLISHED, help=f"(default: {PUBLISHED})")
     one.add_argument("--out", type=Path, required=True, help="the .html")
 
 

@@ -10,12 +10,25 @@ from diffenc import data
 from diffenc.io.errors import UserError, make
 from diffenc.io.files import sha256_of
 from diffenc.reporting import render
+from diffenc.reporting.html import provenance
 from diffenc.reporting.targets import files_shown, part_of, tables_of, tables_of_all
 from diffenc.results import custody
 from diffenc.results.runs import collect, read_runs
 from diffenc.results.tests import add_holm, compare, read_tests
 from diffenc.study.outputs import TABLE_FILES
-from diffenc.study.stages import CONFIG, EVALUATION, FID, FILES, KEPT, MODEL, PER_IMAGE, RUNS, TESTS, TRAINED
+from diffenc.study.stages import (
+    CHECKSUMS,
+    CONFIG,
+    EVALUATION,
+    FID,
+    FILES,
+    KEPT,
+    MODEL,
+    PER_IMAGE,
+    RUNS,
+    TESTS,
+    TRAINED,
+)
 from diffenc.study.study import Study, run_folder
 
 if TYPE_CHECKING:
@@ -34,13 +47,18 @@ def complaints(study: Study, folder: Path, prepared: Path, published: Path) -> I
         prepared: results/data.
         published: the published numbers that tables have.
     """
-    yield from _data(study, prepared)
+    yield from before_the_page(study, folder, prepared, published)
+    yield from _page(study, folder)
+
+
+def before_the_page(study: Study, folder: Path, prepared: Path, published: Path) -> Iterator[str]:
+    """`complaints`, of all but the page."""
+    yield from _data(study, folder, prepared)
     yield from _runs(study, folder, prepared)
     yield from _csv(folder / RUNS, lambda: collect(study, folder))
     if study.comparisons:
         yield from _csv(folder / TESTS, lambda: add_holm(compare(study, read_runs(folder / RUNS))))
     yield from _tables(study, folder, published)
-    yield from _page(study, folder)
 
 
 def _said(work: Callable[[], object]) -> Iterator[str]:
@@ -50,17 +68,23 @@ def _said(work: Callable[[], object]) -> Iterator[str]:
         yield str(error)
 
 
-def _data(study: Study, prepared: Path) -> Iterator[str]:
+def _data(study: Study, folder: Path, prepared: Path) -> Iterator[str]:
+    """The images; of a study that was trained elsewhere the manifests alone are here."""
     for name in study.datasets:
-        yield from _said(lambda name=name: data.verify(prepared / name))
+        own = folder / "data" / name
+        yield from _said(
+            lambda own=own, name=name: data.manifest(own) if own.is_dir() else data.verify(prepared / name)
+        )
 
 
 def _runs(study: Study, folder: Path, prepared: Path) -> Iterator[str]:
     """Each run's files against each other, and its results against the weights and the data that are there."""
     shown = {folder / file for file in files_shown(study)}
+    recorded = provenance.recorded(folder / CHECKSUMS)
     for run in study.all_runs:
         place = run_folder(folder, run)
-        if not (place / MODEL).is_file():
+        elsewhere = recorded.get(str((place / MODEL).relative_to(folder)))
+        if not (place / MODEL).is_file() and elsewhere is None:
             yield f"{place / MODEL}: is missing; {make(place / MODEL)}"
             continue
         yield from _training(place)
@@ -72,7 +96,9 @@ def _runs(study: Study, folder: Path, prepared: Path) -> Iterator[str]:
             except UserError as error:
                 said.append(str(error))
         yield from said
-        yield from _fit(sources, place / MODEL, prepared / run.dataset)
+        own = folder / "data" / run.dataset
+        manifest = own if own.is_dir() else prepared / run.dataset
+        yield from _fit(sources, place / MODEL, elsewhere, manifest)
 
 
 def _training(place: Path) -> Iterator[str]:
@@ -87,9 +113,12 @@ def _training(place: Path) -> Iterator[str]:
             yield f"{file}: was changed since the run was trained; copy {kept} there"
 
 
-def _fit(sources: dict[Path, dict[str, str]], weights: Path, prepared: Path) -> Iterator[str]:
-    """Results of one run, {file: what it was made from}, against the weights and data that are there."""
-    there = {"weights": sha256_of(weights)}
+def _fit(sources: dict[Path, dict[str, str]], weights: Path, elsewhere: str | None, prepared: Path) -> Iterator[str]:
+    """Results of one run, {file: what it was made from}, against the weights and data that are there.
+
+    Of weights that stayed `elsewhere` the sha256 is on record; times of files say nothing then.
+    """
+    there = {"weights": sha256_of(weights) if weights.is_file() else elsewhere}
     with contextlib.suppress(UserError):  # it was said
         there |= {split: data.manifest(prepared)[split]["sha256"] for split in ("train", "test")}
     known = {found["weights"] for found in sources.values() if "weights" in found}
@@ -100,7 +129,7 @@ def _fit(sources: dict[Path, dict[str, str]], weights: Path, prepared: Path) -> 
         for what, sha256 in found.items():
             if what in there and there[what] != sha256:
                 yield f"{file}: was made from {what} of sha256 {sha256}, there is {there[what]}; {make(file)}"
-        if file.stat().st_mtime < weights.stat().st_mtime:
+        if elsewhere is None and file.stat().st_mtime < weights.stat().st_mtime:
             yield f"{file}: is older than {weights}; {make(file)}"
 
 

@@ -74,7 +74,7 @@ def test_an_unknown_kind_of_model_is_refused(tmp_path):
     config = json.loads(CONFIG.read_text())
     config["ddpm_type"] = "SVB"
     (tmp_path / "c.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="ddpm_type: Input should be .* found 'SVB'"):
+    with pytest.raises(UserError, match=r"ddpm_type: Input should be .* found 'SVB'"):
         load_checkpoint(CHECKPOINT, tmp_path / "c.json")
 
 

@@ -53,10 +53,11 @@ rule page:
     conda:
         ENVIRONMENT
     params:
+        published=PUBLISHED,
         study=STUDY.model_dump(exclude=None if STUDY.models else {"models"}),
         version=versions.SHOW,
     shell:
-        "python -m diffenc page --out {output} > {log} 2>&1"
+        "python -m diffenc page --published {params.published:q} --out {output} > {log} 2>&1"
 
 
 rule report:

@@ -36,12 +36,20 @@ class Download(NamedTuple):
 
 
 def make_page(
-    study: Study, source: str, folder: Path, data: Path, tables: list[Path], figures: list[Path], out: Path
+    study: Study,
+    source: str,
+    folder: Path,
+    data: Path,
+    tables: list[Path],
+    figures: list[Path],
+    out: Path,
+    checked: str,
 ) -> None:
     """Write the study's page to `out`: one file that needs no other, and no network. Equal inputs give equal bytes.
 
     `source` is the study file's text, `folder` results/STUDY, `data` results/data. `tables` and `figures` are the
     stems of what is shown (without suffix, below `folder`/tables and `folder`/figures), and nothing else is.
+    `checked` says whether it all fits together.
 
     Raises:
         UserError: a table, a figure, runs.csv, tests.csv or a data set's manifest are missing or damaged, or are not
@@ -66,6 +74,7 @@ def make_page(
         "datasets": provenance.datasets(study, folder, data),
         "weights": provenance.weights(study, folder),
         "source": source,
+        "checked": checked,
         "downloads": _downloads(folder, tests is not None),
     }
     write_file(Path(out), sealed_page(_render(content)))

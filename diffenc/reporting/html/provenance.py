@@ -81,19 +81,19 @@ def datasets(study: Study, folder: Path, prepared: Path) -> list[Data]:
 
 def weights(study: Study, folder: Path) -> list[Weights]:
     """Every run's weights. Of those that are not here the checksum is said if it is on record."""
-    recorded, found = _recorded(folder / CHECKSUMS), []
+    known, found = recorded(folder / CHECKSUMS), []
     for run in study.all_runs:
         path = run_folder(folder, run) / MODEL
         origin = "trained here" if run in study.training else f"the authors' file, sha256 {_origin(path)}"
         if path.is_file():
             found.append(Weights(run.path, sha256_of(path), origin))
         else:
-            sha256 = recorded.get(str(path.relative_to(folder)), "no checksum")
+            sha256 = known.get(str(path.relative_to(folder)), "no checksum")
             found.append(Weights(run.path, sha256, f"{origin}; weights not here"))
     return found
 
 
-def _recorded(path: Path) -> dict[str, str]:
+def recorded(path: Path) -> dict[str, str]:
     """{file: its sha256}, as sha256sum wrote them; nothing if there is no such list."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines)}
