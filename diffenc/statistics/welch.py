@@ -54,7 +54,7 @@ def welch(a: Data, b: Data) -> Welch:
         ValueError: fewer than two values, a value that is not finite, a negative standard error, or a tuple that
             is no summary.
     """
-    a, b = _summary(a, "a"), _summary(b, "b")
+    a, b = summary_of(a, "a"), summary_of(b, "b")
     difference = float(a.mean - b.mean)
     pooled_df = a.n + b.n - 2
     if a.se == b.se == 0:
@@ -92,7 +92,8 @@ def summarise(sample: Sequence[float]) -> Summary:
     return Summary(float(values.mean()), float(values.std(ddof=1) / math.sqrt(n)), n)
 
 
-def _summary(data: Data, name: str) -> Summary:
+def summary_of(data: Data, name: str) -> Summary:
+    """A sample or a summary as a summary, checked; `name` is what a ValueError calls it."""
     if isinstance(data, tuple):
         if len(data) != 3 or not float(data[2]).is_integer():
             raise ValueError(
