@@ -16,11 +16,15 @@ from torch import Tensor
 from diffenc.io.errors import UserError
 from diffenc.io.files import write_atomically
 
+ABOUT = "about"
+
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Tensors and text as one safetensors file, their `digest` among the text."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {**(metadata or {}), "sha256": digest(tensors, metadata or {})}
+    whole = {**(metadata or {}), "sha256": digest(tensors, metadata or {})}
+    # in one entry: of several, safetensors writes now one first, now another
+    metadata = {ABOUT: json.dumps(whole, sort_keys=True)}
 
     def write(temporary: Path) -> None:
         try:
@@ -40,7 +44,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     with _opened(path) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        metadata = file.metadata() or {}
+        metadata = _about(path, file.metadata())
     written = metadata.pop("sha256", None)
     if written is not None and (found := digest(tensors, metadata)) != written:
         raise UserError(f"{path}: is damaged: its content's sha256 is {found}, when it was written {written}")
@@ -60,7 +64,20 @@ def digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
 def load_metadata(path: Path) -> dict[str, str]:
     """The text in a safetensors file, without its tensors. Raises UserError as `load_tensors` does."""
     with _opened(path) as file:
-        return file.metadata() or {}
+        return _about(path, file.metadata())
+
+
+def _about(path: Path, entries: dict[str, str] | None) -> dict[str, str]:
+    """The text; earlier versions wrote it as entries of its own."""
+    if not entries or ABOUT not in entries:
+        return dict(entries or {})
+    try:
+        found = json.loads(entries[ABOUT])
+    except ValueError as error:
+        raise UserError(f"{path}: is damaged (its text: {error})")
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: is damaged (its text is a {type(found).__name__})")
+    return found
 
 
 @contextmanager

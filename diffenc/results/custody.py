@@ -76,7 +76,7 @@ def config_of(weights: Path) -> str | None:
     try:
         with weights.open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        return header["__metadata__"][CONFIG_SHA256]
+        return json.loads(header["__metadata__"]["about"])[CONFIG_SHA256]
     except (OSError, ValueError, KeyError, TypeError, MemoryError, OverflowError):
         return None
 

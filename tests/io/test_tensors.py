@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from diffenc.io.errors import UserError
-from diffenc.io.tensors import load_tensors, save_tensors
+from diffenc.io.tensors import digest, load_tensors, save_tensors
 
 
 def test_every_flipped_byte_is_found(tmp_path):
@@ -32,3 +33,24 @@ def test_every_flipped_byte_is_found(tmp_path):
             continue
         # only the checksum's own name
         assert all(torch.equal(again[name], tensors[name]) for name in tensors)
+
+
+def test_the_same_bytes_every_time(tmp_path):
+    for i in range(8):
+        save_tensors(
+            tmp_path / str(i), {"a": torch.ones(2), "b": torch.ones(3)}, {"one": "1", "two": "2", "three": "3"}
+        )
+    assert len({(tmp_path / str(i)).read_bytes() for i in range(8)}) == 1
+    assert load_tensors(tmp_path / "0")[1] == {"one": "1", "two": "2", "three": "3"}
+
+
+def test_a_file_of_an_earlier_version(tmp_path):
+    """Its checksum, if there is one, stood beside the other text."""
+    tensors = {"a": torch.ones(2)}
+    save_file(tensors, tmp_path / "plain")
+    save_file(tensors, tmp_path / "sealed", {"step": "3", "sha256": digest(tensors, {"step": "3"})})
+    save_file(tensors, tmp_path / "wrong", {"step": "4", "sha256": digest(tensors, {"step": "3"})})
+    assert load_tensors(tmp_path / "plain")[1] == {}
+    assert load_tensors(tmp_path / "sealed")[1] == {"step": "3"}
+    with pytest.raises(UserError, match="is damaged: its content's sha256"):
+        load_tensors(tmp_path / "wrong")

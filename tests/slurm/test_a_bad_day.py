@@ -167,6 +167,7 @@ def test_the_numbers_are_those_of_an_undisturbed_machine(checkout, here):
     figures = {path.relative_to(local) for path in local.rglob("*.svg")}
     assert figures
     assert figures == {path.relative_to(remote) for path in remote.rglob("*.svg")}
+    assert list((checkout / ".snakemake/efficiency").glob("*.csv"))  # what each job used
     with zipfile.ZipFile(remote / "report.zip") as report:
         assert report.testzip() is None
 
