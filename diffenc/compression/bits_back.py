@@ -25,10 +25,12 @@ from torch import Tensor
 
 from diffenc.compression.path import Path
 from diffenc.compression.stack import Stack
+from diffenc.io.errors import UserError
 
 Images = NDArray[np.uint8]
 Nats = NDArray[np.float64]
 GAUSSIAN = math.sqrt(2 * math.pi * math.e)  # log2 of it is the entropy of N(0, 1)
+WIDEST = 22  # half of a window is at most 2 to this: probabilities have 24 bits
 WINDOW = 8  # standard deviations of q on either side
 
 
@@ -61,6 +63,11 @@ class Order(ABC):
         offset = (k - centre).astype(np.int32)
         usual = _usual(std / delta)
         surplus = max(0, int(np.abs(offset).max()).bit_length() - usual)
+        if usual + surplus > WIDEST:
+            raise UserError(
+                f"an image is {2**surplus * 2 * WINDOW:,} standard deviations from what the model expects in a step;"
+                " take more steps, or fewer bits"
+            )
         stack.push_gaussian(offset, 2 ** (usual + surplus), rest, std / delta)
         stack.push_surplus(surplus)
 

@@ -59,7 +59,7 @@ class Header(Strict):
     model: _Hash
     name: str
     order: Literal["top_down", "bit_swap"]
-    bits: Annotated[int, Field(ge=0, le=12)]
+    bits: Annotated[int, Field(ge=0, le=8)]
     gammas: Annotated[list[FiniteFloat], Field(min_length=2)]
     ratios: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
     batch: Positive

@@ -55,7 +55,10 @@ def _of_array(path: Path) -> np.ndarray:
         raise UserError(f"{path}: no such file or folder; {form}")
     check_array_file(path, form)
     with damage_named(path):
-        return np.load(path, allow_pickle=False)
+        images = np.load(path, allow_pickle=False)
+    if not isinstance(images, np.ndarray):
+        raise UserError(f"{path}: is an archive of arrays; {form}")
+    return images
 
 
 def _of_folder(path: Path) -> np.ndarray:

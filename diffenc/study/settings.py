@@ -187,7 +187,7 @@ class Compression(Strict):
 
     images: Positive = 300
     depths: Annotated[list[Positive], Field(min_length=1)] = [10, 30, 100]
-    bits: Annotated[int, Field(ge=0, le=12)] = 3
+    bits: Annotated[int, Field(ge=0, le=8)] = 3
     together: Positive = 100
     fit: Positive = 300
     passes: Positive = 4

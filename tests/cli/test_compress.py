@@ -64,6 +64,8 @@ def test_a_folder_of_png_there_and_back(place):
             "wide.npy: has uint8 (2, 1, 8, 9); the model takes uint8 images",
         ),
         ("compress bright.npy --model VDMv-2 --out out", "a pixel of 99: the model has 17 levels"),
+        ("compress many.npz --model VDMv-2 --out out", "many.npz: is an archive of arrays; name an .npy of images"),
+        ("compress some.npy --model VDMv-2 --out out --bits 9", "argument --bits: invalid choice: 9"),
         ("compress digits --model VDMv-2 --out out", "digits: has no *.png; name a folder of PNG files"),
         ("compress some.npy --model nowhere --out out", "nowhere/config.yaml: cannot be read"),
         ("compress some.npy --model VDMv-2 --out out --ratio best", "--data: gives the training images"),
@@ -76,6 +78,7 @@ def test_a_folder_of_png_there_and_back(place):
 def test_a_mistake_is_one_line(place, capsys, words, said):
     np.save(place / "wide.npy", np.zeros((2, 1, 8, 9), np.uint8))
     np.save(place / "bright.npy", np.full((2, 1, 8, 8), 99, np.uint8))
+    np.savez(place / "many.npz", images=np.zeros((2, 1, 8, 8), np.uint8))
     with pytest.raises(SystemExit) as ended:
         run(place, *words.split())
     assert ended.value.code == 2

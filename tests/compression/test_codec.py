@@ -200,6 +200,13 @@ def test_what_cannot_be_compressed_is_said(images):
         compress(model, "x", np.full_like(images, 200), way_of(model, images, 2, "1"))
 
 
+def test_a_step_that_no_window_holds(images, monkeypatch):
+    monkeypatch.setattr("diffenc.compression.bits_back.WIDEST", 6)
+    model = model_of("VDMv-2")
+    with pytest.raises(UserError, match="standard deviations from what the model expects in a step; take more steps"):
+        compress(model, "x", images, way_of(model, images, 1, "1"))
+
+
 def test_colour_of_256_levels():
     model = randomised(build("DiffEnc-2-1", DATASETS["cifar10"], "fixed"), scale=0.02)
     images = np.random.default_rng(0).integers(100, 140, (3, 3, 32, 32)).astype(np.uint8)
