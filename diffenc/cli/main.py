@@ -19,7 +19,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print it and exit with status 2."""
-        self.exit(2, f"diffenc: error: {message}; see `{self.prog} --help`\n")
+        said = " ".join(message.splitlines())
+        self.exit(2, f"diffenc: error: {said}; see `{self.prog} --help`\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

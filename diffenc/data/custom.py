@@ -1,6 +1,5 @@
 """Data sets of the user's own: files of uint8 images, channels last or without a channel."""
 
-import zipfile
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from diffenc.data.catalog import DatasetSpec
-from diffenc.io.arrays import check_array_file
+from diffenc.io.arrays import DAMAGE, check_array_file
 from diffenc.io.errors import UserError
 from diffenc.io.schema import Place, Strict
 
@@ -39,7 +38,7 @@ def read(path: Path) -> np.ndarray:
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
         images = images["images"] if isinstance(images, np.lib.npyio.NpzFile) else images
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (KeyError, *DAMAGE) as error:
         raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); {form}")
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim not in (3, 4):
         raise UserError(f"{path}: is not an array of images; {form}")

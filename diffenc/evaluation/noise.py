@@ -1,7 +1,6 @@
 """Times and noise of an evaluation: ours by position, the authors', or those given with the data."""
 
 import math
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffenc.io.arrays import check_array_file
+from diffenc.io.arrays import DAMAGE, check_array_file
 from diffenc.io.errors import UserError
 from diffenc.models import noise
 from diffenc.models.model import low_discrepancy
@@ -58,7 +57,7 @@ def given_noise(file: Path, count: int, shape: tuple[int, int, int]) -> Draw:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             t, *both = (arrays[name].astype(np.float32, casting="same_kind") for name in _GIVEN)
-    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (KeyError, *DAMAGE) as error:
         raise UserError(f"{file}: cannot be read ({' '.join(str(error).split())}); give an .npz of t, eps_0, eps_t")
     channels, *sides = shape
     if channels == 1:

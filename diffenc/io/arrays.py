@@ -2,7 +2,9 @@
 
 import math
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -12,6 +14,12 @@ from numpy.typing import NDArray
 
 from diffenc.io.errors import UserError, make
 from diffenc.io.files import write_atomically
+
+# what reading damaged arrays raises
+DAMAGE = (
+    *(OSError, ValueError, EOFError, TypeError, RuntimeError, MemoryError, OverflowError),
+    *(SyntaxError, struct.error, zlib.error, zipfile.BadZipFile),
+)
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -42,7 +50,7 @@ def read_arrays(path: Path, shapes: dict[str, str]) -> dict[str, NDArray]:
             arrays = {name: file[name] for name in shapes}
     except KeyError as error:
         raise UserError(f"{path}: has no array {error.args[0].split()[0]}; {remedy}")
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise UserError(f"{path}: is damaged ({' '.join(str(error).split())}); {remedy}")
     sizes: dict[str, int] = {}
     for name, letters in shapes.items():
@@ -78,7 +86,7 @@ def check_array_file(path: Path, remedy: str) -> None:
                     raise UserError(f"{path}: {member.filename} would be {gigabytes}, more than memory; {remedy}")
                 if said > member.file_size:
                     raise UserError(f"{path}: {member.filename} is cut short, {member.file_size:,} bytes; {remedy}")
-    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise UserError(f"{path}: is damaged ({' '.join(str(error).split())}); {remedy}")
 
 

@@ -4,7 +4,10 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """A mistake of the user's; the message names the file, the key and the remedy, in one line."""
+    """A mistake of the user's; the message names the file, the key and the remedy, in one line whatever it quotes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
 
 
 def make(path: Path | str) -> str:

@@ -83,7 +83,7 @@ def load_model(folder: Path) -> tuple[Model, dict[str, Any]]:
     remedy = "train the run first (diffenc train, or snakemake with its evaluation as the target)"
     try:
         config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-        model = _empty(config)
+        model, found = _empty(config), checksum(config)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{folder / CONFIG}: cannot be read ({' '.join(str(error).split())}); {remedy}")
     except (KeyError, TypeError) as error:
@@ -92,7 +92,7 @@ def load_model(folder: Path) -> tuple[Model, dict[str, Any]]:
         tensors, metadata = load_tensors(folder / MODEL)
     except UserError as error:
         raise UserError(f"{error}; {remedy}")
-    written, found = metadata.get(CONFIG_SHA256), checksum(config)
+    written = metadata.get(CONFIG_SHA256)
     if written is not None and found != written:
         raise UserError(
             f"{folder / CONFIG}: is not as it was written with {MODEL}: its sha256 is {found}, then {written};"

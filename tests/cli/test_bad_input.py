@@ -101,6 +101,16 @@ def files():
     return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
 
 
+@pytest.mark.parametrize("words", [["plan", "a\nb", "c\nd"], ["evaluate", "--protocol", "a\nb"], ["plan", "a\nb"]])
+def test_a_line_end_in_what_was_given(refused, words):
+    refused(words)
+
+
+def test_a_line_end_in_a_key(refused):
+    Path("study.yaml").write_text('"\\n": 1\n' + STUDY)
+    assert "unknown key" in refused(TRAIN_NEW)
+
+
 def test_as_a_command_of_its_own():
     command = [sys.executable, "-m", "diffenc", *TRAIN_NEW, "--study", "none.yaml"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -273,6 +283,12 @@ def test_model_that_is_another_than_its_config_says(refused):
     error = refused(EVALUATE)
     assert "error: trained/config.yaml: is not as it was written with model.safetensors: its sha256 is" in error
     assert "restore it" in error
+
+
+def test_a_configuration_with_a_key_that_is_none(refused):
+    path = Path("trained/config.yaml")
+    path.write_text(path.read_text() + "?")
+    assert "trained/config.yaml: is damaged" in refused(EVALUATE)
 
 
 def test_model_that_is_not_there(refused):

@@ -45,3 +45,13 @@ def test_nothing_is_written_that_is_not_finite(tmp_path):
     with pytest.raises(UserError, match=r"x.npz: b holds values that are not finite, so nothing is written"):
         save_arrays(tmp_path / "x.npz", {"a": np.ones(3), "b": np.array([1.0, np.inf])})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_deflated_stream_that_is_none(tmp_path):
+    """Found by hypothesis: a distance too far back."""
+    save_arrays(tmp_path / "x.npz", {"x": np.ones((3, 2), np.float32), "t": np.arange(3.0)})
+    whole = (tmp_path / "x.npz").read_bytes()
+    where = round(0.5 * len(whole))
+    (tmp_path / "x.npz").write_bytes(whole[:where] + b"\x00\t\x00\x00\x00\x00" + whole[where + 6 :])
+    with pytest.raises(UserError, match=r"x.npz: is damaged \("):
+        read_arrays(tmp_path / "x.npz", {"x": "TC", "t": "T"})
