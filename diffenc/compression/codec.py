@@ -180,6 +180,8 @@ def machine(device: torch.device) -> Machine:
 
 
 def _ready(model: Diffusion, way: Way) -> Order:
+    if not isinstance(model, Diffusion):
+        raise UserError("multivariate models do not compress; take another run")
     if way.order == "bit_swap" and not model.encoder.is_identity:
         raise UserError("the order bit_swap: needs a model without an encoder; take top_down")
     exact_float32()

@@ -26,7 +26,7 @@ def times(offset: float, indices: Tensor) -> Tensor:
 
 
 def draw(seed: int, repeat: int, indices: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """Times (B,) and noise of z_0 and z_t (B, *shape) of these images in pass `repeat`."""
+    """Times (B,) and noise of z_0 and z_t (B, *shape) of these images in pass `repeat`; shape is that of a z_t."""
     key = noise.stream(seed, Purpose.EVALUATION, repeat)
     keys = noise.keys(key, indices)
     eps_0, eps_t = (noise.normal(noise.split(keys, purpose), shape) for purpose in (Purpose.EPS_0, Purpose.EPS_T))

@@ -59,9 +59,9 @@ class LinearProcess:
         self._set(Q, D, stationary, init)
         self._check()
 
-    def _set(self, Q: Tensor, D: Tensor, stationary: Tensor, init: float) -> None:
-        self.Q, self.D, self.stationary = (torch.as_tensor(one, dtype=torch.float64) for one in (Q, D, stationary))
-        self.init = torch.as_tensor(init, dtype=torch.float64, device=self.D.device)
+    def _set(self, Q: Tensor, D: Tensor, stationary: Tensor, init: float | Tensor) -> None:
+        self.Q, self.D, self.stationary = Q.double(), D.double(), stationary.double()
+        self.init = init if isinstance(init, Tensor) else self.D.new_tensor(init)
         K = self.variables
         if self.Q.shape != (K, K) or self.D.shape != (K, K):
             raise ValueError(f"Q and D are {tuple(self.Q.shape)} and {tuple(self.D.shape)}, of {K} variables")
@@ -82,16 +82,16 @@ class LinearProcess:
         if not M > 0:
             raise ValueError(f"M: a variance is above 0, not {M}")
         count = sizes[name]
-        Q, D = torch.zeros(2, count, count, dtype=torch.float64)
+        Q, D = torch.zeros(2, count, count, dtype=torch.float64, device="cpu")
         if name == "vp":
             D[0, 0] = 0.5
         elif name == "alda":
             Q[0, 1], Q[1, 0], Q[1, 2], Q[2, 1], D[2, 2] = -M, M, -1.0, 1.0, M
         else:
-            Q = torch.tril(torch.ones(count, count, dtype=torch.float64), -1)
+            Q = torch.tril(torch.ones_like(Q), -1)
             Q = Q - Q.T
             D[range(1, count), range(1, count)] = 2 * math.sqrt(M)
-        stationary = torch.tensor([1.0] + [M] * (count - 1), dtype=torch.float64)
+        stationary = torch.tensor([1.0] + [M] * (count - 1), dtype=torch.float64, device="cpu")
         return cls(Q, D, stationary, init)
 
     @classmethod
@@ -104,8 +104,13 @@ class LinearProcess:
             D = d @ d.T + 1e-3 * torch.eye(len(d), dtype=torch.float64, device=d.device)
         stationary = torch.ones(len(q), dtype=torch.float64, device=q.device)
         stationary[1:] = M
-        made = cls.__new__(cls)  # right by construction, and a check would make the host wait
-        made._set(q - q.T, D, stationary, init)
+        return cls.unchecked(q - q.T, D, stationary, init)
+
+    @classmethod
+    def unchecked(cls, Q: Tensor, D: Tensor, stationary: Tensor, init: float | Tensor) -> "LinearProcess":
+        """One that is right by construction: a check would make the host wait."""
+        made = cls.__new__(cls)
+        made._set(Q, D, stationary, init)
         return made
 
     @property

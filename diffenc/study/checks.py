@@ -72,6 +72,7 @@ def check_study(study: "Study") -> None:
     """The study as a whole."""
     _check_models(study)
     _check_datasets(study)
+    _check_multivariate(study)
     if (most := max(group.gpus for group in study.runs)) > study.samples.count:
         raise ValueError(f"samples.count: {study.samples.count} cannot be shared by {most} gpus; ask for more")
     if study.name == "data":
@@ -104,12 +105,30 @@ def _check_models(study: "Study") -> None:
             raise ValueError(f"models.{name}.blocks: how many blocks {model.shape.encoder} has; give it")
         if model.blocks and model.shape.encoder not in UNETS:
             raise ValueError(f"models.{name}.blocks: go with the encoders {' and '.join(UNETS)}; take it out")
+        if model.shape.process and model.shape.encoder != "identity":
+            raise ValueError(
+                f"models.{name}.encoder: none goes with a multivariate process (docs/MATH.md); take it out"
+            )
         if model.options and model.shape.has_formula:
             raise ValueError(f"models.{name}.options: go with an encoder from outside; take them out")
     for i, group in enumerate(study.runs):
         for model in group.models if group.training else ():
             if model not in MODELS and model not in study.models:
                 raise ValueError(f"runs[{i}]: unknown model {model!r}; known: {', '.join([*MODELS, *study.models])}")
+
+
+def _check_multivariate(study: "Study") -> None:
+    """What is asked of models whose dimensions have several variables, and is not there for them."""
+    of = next((run for run in study.all_runs if run in study.training and study.shape(run).process), None)
+    if of is None:
+        return
+    said = f"is not there for multivariate models ({of.model}); take it out, or them"
+    for key, asked in (("tables", study.tables), ("figures", study.figures)):
+        for name in ("depth", "compression"):
+            if name in asked:
+                raise ValueError(f"{key}: {name} {said}")
+    if study.samples.fit:
+        raise ValueError(f"samples.fit: {said}")
 
 
 def _check_datasets(study: "Study") -> None:

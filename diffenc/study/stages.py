@@ -143,6 +143,7 @@ MEASUREMENTS = {
         flop=_compressing,
     ),
 }
+OF_ANY_MODEL = ("levels",)  # the others ask a univariate model
 # the command and the file that it writes; FID goes by samples and is apart
 FILES = {"evaluate": EVALUATION, "sample": SAMPLES, **{name: one.file for name, one in MEASUREMENTS.items()}}
 

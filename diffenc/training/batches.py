@@ -24,12 +24,20 @@ class Batch(NamedTuple):
 class Batches:
     """The training images in their order: a new permutation each epoch, batches running on across epochs.
 
-    `part` is the share of one process; every position's image and noise are the same whoever computes them.
+    `part` is the share of one process; every position's image and noise are the same whoever computes them. `state`
+    is the shape of one z_t, where it is not an image's.
     """
 
     def __init__(
-        self, images: np.ndarray, batch: int, seed: int, device: torch.device, part: slice = slice(None)
+        self,
+        images: np.ndarray,
+        batch: int,
+        seed: int,
+        device: torch.device,
+        part: slice = slice(None),
+        state: tuple[int, ...] | None = None,
     ) -> None:
+        self.state = state or images.shape[1:]
         self.count, self.batch, self.seed, self.device, self.part = len(images), batch, seed, device, part
         self.images = torch.from_numpy(np.array(images)).to(device) if device.type == "cuda" else images
         self.positions = torch.arange(batch, device=device)[part]
@@ -58,13 +66,13 @@ class Batches:
         # numpy would take a tensor of one index for a number, and drop the batch's axis
         images = self.images[indices if torch.is_tensor(self.images) else indices.numpy()]
         images = torch.as_tensor(images)
-        shape, like = images.shape[1:], torch.empty(0, device=self.device)
+        like = torch.empty(0, device=self.device)
         keys = noise.keys(noise.stream(self.seed, Purpose.EPS_T, step), self.positions)
         offset = noise.uniform(noise.stream(self.seed, Purpose.TIME, step))
         return Batch(
             images,
             low_discrepancy(offset, self.batch, like)[self.part],
-            noise.normal(noise.split(keys, Purpose.EPS_0), shape),
-            noise.normal(noise.split(keys, Purpose.EPS_T), shape),
+            noise.normal(noise.split(keys, Purpose.EPS_0), images.shape[1:]),
+            noise.normal(noise.split(keys, Purpose.EPS_T), self.state),
             noise.split(keys, Purpose.DROPOUT),
         )

@@ -6,6 +6,9 @@ from diffenc.data.catalog import DatasetSpec
 from diffenc.io.errors import UserError
 from diffenc.models import encoders
 from diffenc.models.diffusion import Diffusion
+from diffenc.models.mdm import LinearProcess
+from diffenc.models.model import Model
+from diffenc.models.multivariate import Multivariate
 from diffenc.models.schedules import Schedule
 from diffenc.networks.blocks import GROUPS, initialise, number_blocks
 from diffenc.networks.unet import Denoiser, EncoderNet
@@ -21,7 +24,7 @@ def assemble(
     schedule: str = "fixed",
     dropout: float = 0.0,
     spread: tuple[int, int] | None = None,
-) -> Diffusion:
+) -> Model:
     """A model of this shape with torch's own initial weights.
 
     Args:
@@ -40,10 +43,14 @@ def assemble(
         UserError: an encoder or a schedule from outside cannot be had.
     """
     gammas = (config.gamma_min, config.gamma_max)
-    denoiser = Denoiser(channels, levels, config.layers, config.width, dropout, *gammas)
-    spread = spread or stages(config.encoder, config.blocks, side)
-    encoder = _encoder(config, (channels, side, side), spread, dropout)
-    model = Diffusion(schedule_of(schedule)(*gammas), encoder, denoiser, levels, config.prediction)
+    denoiser = Denoiser(config.variables * channels, levels, config.layers, config.width, dropout, *gammas)
+    if config.process:
+        process = LinearProcess.named(config.process)
+        model: Model = Multivariate(schedule_of(schedule)(*gammas), process, denoiser, levels)
+    else:
+        spread = spread or stages(config.encoder, config.blocks, side)
+        encoder = _encoder(config, (channels, side, side), spread, dropout)
+        model = Diffusion(schedule_of(schedule)(*gammas), encoder, denoiser, levels, config.prediction)
     number_blocks(model)
     # convolutions are fastest where channels lie side by side; activations follow the weights
     return model.to(memory_format=torch.channels_last)
@@ -90,12 +97,12 @@ def _encoder_net(config: ModelConfig, channels: int, spread: tuple[int, int], dr
     )
 
 
-def build(name: str, spec: DatasetSpec, schedule: str, dropout: float = 0.0, seed: int = 0) -> Diffusion:
+def build(name: str, spec: DatasetSpec, schedule: str, dropout: float = 0.0, seed: int = 0) -> Model:
     """The zoo's model `name` for a data set, as `create` makes it."""
     return create(model_config(name, spec), spec, schedule, dropout, seed)
 
 
-def create(config: ModelConfig, spec: DatasetSpec, schedule: str, dropout: float = 0.0, seed: int = 0) -> Diffusion:
+def create(config: ModelConfig, spec: DatasetSpec, schedule: str, dropout: float = 0.0, seed: int = 0) -> Model:
     """A model of that shape for a data set, with flax's initial weights from `seed`, on the CPU; also the dense and
     convolutional layers of an encoder from outside."""
     model = assemble(config, spec.channels, spec.levels, spec.side, schedule, dropout)

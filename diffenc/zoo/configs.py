@@ -19,6 +19,8 @@ SCHEDULES = {
 FIXED_ENDS = ("fixed", "monotone")
 LINES = ("fixed", "learned")
 WITHOUT_SHAPE = (*LINES, "monotone_vdm")  # that has a learning rate of its own
+# multivariate processes (`diffenc.models.mdm`) and their variables
+PROCESSES = {"vp": 1, "cld": 2, "malda": 3, "alda": 3}
 PREDICTIONS = ("v", "epsilon", "x")
 # the parameters of each weighting of `diffenc.models.weightings`, which needs torch
 WEIGHTINGS = {
@@ -34,7 +36,7 @@ class ModelConfig:
     """A model's shape; `layers` is the L and `width` the n of MATH.md, `blocks` the encoder's m.
 
     `encoder` is one of ENCODERS, the name of an installed one (`diffenc.zoo.plugins`), or "module:Class"; `options`
-    are such a class's.
+    are such a class's. `process` is one of PROCESSES for a multivariate model.
     """
 
     prediction: str
@@ -47,6 +49,12 @@ class ModelConfig:
     gamma_min: float = -13.3
     gamma_max: float = 5.0
     options: dict[str, Any] = field(default_factory=dict)
+    process: str | None = None
+
+    @property
+    def variables(self) -> int:
+        """Of each dimension."""
+        return PROCESSES[self.process] if self.process else 1
 
     @property
     def has_formula(self) -> bool:
@@ -56,7 +64,7 @@ class ModelConfig:
     def record(self) -> dict[str, Any]:
         """As a run's configuration keeps it: options only where there are some."""
         found = asdict(self)
-        return found if self.options else {name: value for name, value in found.items() if name != "options"}
+        return {name: value for name, value in found.items() if value or name not in ("options", "process")}
 
 
 _SMALL = ModelConfig("v", layers=8, width=128)
@@ -82,6 +90,8 @@ MODELS = {
     "VDMv-4": replace(_TINY, layers=4),
     "VDM-2": replace(_TINY, prediction="epsilon"),
     "VDMv-2": _TINY,
+    **{f"MDM-2-{name}": replace(_TINY, prediction="epsilon", process=name) for name in PROCESSES},
+    **{f"MDM-8-{name}": replace(_SMALL, prediction="epsilon", process=name) for name in PROCESSES},
     "DiffEnc-2-nt": replace(_TINY, encoder="non_trainable"),
     "DiffEnc-2-1": replace(_TINY, encoder="unet", blocks=1),
     "DiffEnc-2-2": replace(_TINY, encoder="unet_mult_res", blocks=2),

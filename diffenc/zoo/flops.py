@@ -67,7 +67,7 @@ class Flops(NamedTuple):
 
 def flops(config: ModelConfig, spec: DatasetSpec) -> Flops:
     """Floating-point operations of a model of this shape on images of that data set."""
-    denoiser = _denoiser(spec.channels, config.layers, config.width, spec.side).flop
+    denoiser = _denoiser(config.variables * spec.channels, config.layers, config.width, spec.side).flop
     if config.encoder in ("identity", "non_trainable"):
         return Flops(denoiser, 0, 0)
     if not config.has_formula:
@@ -79,7 +79,7 @@ def flops(config: ModelConfig, spec: DatasetSpec) -> Flops:
 
 def parameters(config: ModelConfig, spec: DatasetSpec, schedule: str) -> int:
     """Parameters of a model of this shape; a learned schedule's w and b are among them."""
-    found = _denoiser(spec.channels, config.layers, config.width, spec.side).parameters
+    found = _denoiser(config.variables * spec.channels, config.layers, config.width, spec.side).parameters
     if not config.has_formula:
         found += _counted(config, spec).parameters
     elif config.encoder not in ("identity", "non_trainable"):
