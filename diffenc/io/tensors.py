@@ -3,20 +3,16 @@
 import errno
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from diffenc.io.about import ABOUT, metadata_of, opened
 from diffenc.io.errors import UserError
 from diffenc.io.files import write_atomically
-
-ABOUT = "about"
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -42,9 +38,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         UserError: the file is missing, cannot be read as such, or is not as it was written. One without a checksum,
             which earlier versions wrote, is taken as it is.
     """
-    with _opened(path) as file:
+    with opened(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        metadata = _about(path, file.metadata())
+        metadata = metadata_of(path, file)
     written = metadata.pop("sha256", None)
     if written is not None and (found := digest(tensors, metadata)) != written:
         raise UserError(f"{path}: is damaged: its content's sha256 is {found}, when it was written {written}")
@@ -59,33 +55,3 @@ def digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         found.update((tensor.view(torch.uint8) if tensor.dtype == torch.bfloat16 else tensor).numpy())
     return found.hexdigest()
-
-
-def load_metadata(path: Path) -> dict[str, str]:
-    """The text in a safetensors file, without its tensors. Raises UserError as `load_tensors` does."""
-    with _opened(path) as file:
-        return _about(path, file.metadata())
-
-
-def _about(path: Path, entries: dict[str, str] | None) -> dict[str, str]:
-    """The text; earlier versions wrote it as entries of its own."""
-    if not entries or ABOUT not in entries:
-        return dict(entries or {})
-    try:
-        found = json.loads(entries[ABOUT])
-    except ValueError as error:
-        raise UserError(f"{path}: is damaged (its text: {error})")
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: is damaged (its text is a {type(found).__name__})")
-    return found
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with safe_open(path, "pt") as file:
-            yield file
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file")
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: is damaged or truncated ({' '.join(str(error).split())})")

@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from diffenc.io.about import load_metadata
 from diffenc.io.arrays import save_arrays
 from diffenc.io.errors import UserError, make
 from diffenc.io.files import write_json
@@ -74,10 +75,8 @@ def made_from(path: Path) -> dict[str, str]:
 def config_of(weights: Path) -> str | None:
     """The configuration's sha256 as the weights' file has it; None if it has none, or cannot be read."""
     try:
-        with weights.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        return json.loads(header["__metadata__"]["about"])[CONFIG_SHA256]
-    except (OSError, ValueError, KeyError, TypeError, MemoryError, OverflowError):
+        return load_metadata(weights).get(CONFIG_SHA256)
+    except UserError:
         return None
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from diffenc.io.about import load_metadata
 from diffenc.io.errors import UserError
 from diffenc.io.schema import first_difference
-from diffenc.io.tensors import load_metadata, load_tensors, save_tensors
+from diffenc.io.tensors import load_tensors, save_tensors
 from diffenc.models.model import LossTerms
 from diffenc.runtime.processes import Processes
 
