@@ -54,8 +54,7 @@ class Trained:
             raise UserError(
                 "sample: a checkpoint of the authors' does not say how large its images are; give side=32"
             )
-        channels = self.model.denoiser.conv_out.out_channels // self.model.state_shape((1, 1, 1))[0]
-        shape = (channels, side, side)
+        shape = (self.model.denoiser.channels, side, side)
         return draw_samples(self.model, shape, Samples(count=count, steps=steps, seed=seed), self.device)
 
 

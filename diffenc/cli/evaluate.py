@@ -24,7 +24,7 @@ from diffenc.io.errors import UserError
 from diffenc.io.files import sha256_of
 from diffenc.results.runs import IDENTITY
 from diffenc.study.settings import Evaluation, FidOfRun, Samples
-from diffenc.study.stages import MEASUREMENTS, MODEL, OF_ANY_MODEL
+from diffenc.study.stages import MEASUREMENTS, MODEL
 from diffenc.zoo.authors_config import read_config
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def evaluate(options: Namespace, processes: "Processes") -> None:
     model, identity = _load(options)
     images = data.load(options.data, "test")
     count, batch = settings.images or len(images), options.batch
+    if options.noise and model.noises > 1:
+        raise UserError(f"--noise: {options.model} has {model.noises} a dimension; evaluate it without")
     if count > len(images):
         raise UserError(f"--images: {count} asked for, {options.data} has {len(images)}; ask for fewer")
     if settings.protocol == "authors" and count < (batch := data.spec(options.data).batch):
@@ -118,14 +120,13 @@ def measure(name: str) -> Callable[[Namespace], None]:
 
     def command(options: Namespace) -> None:
         from diffenc import data
-        from diffenc.models.diffusion import Diffusion
         from diffenc.results.custody import save_json, save_npz
 
         chosen = {key: getattr(options, key) for key in one.settings.model_fields} if one.settings else {}
         settings = checked(one.settings, **chosen) if one.settings else None
         model, _ = _load(options)
-        if name not in OF_ANY_MODEL and not isinstance(model, Diffusion):
-            raise UserError(f"--model {options.model}: {name} is not there for multivariate models; take another run")
+        if model.kind not in one.of:
+            raise UserError(f"--model {options.model}: {name} is not there for {model.kind} models; take another run")
         images = data.load(options.data, "test")
         make_ready(options.out.parent, options.out)
         module, _, function = one.made_by.partition(".")

@@ -60,7 +60,9 @@ def fit(model: Diffusion, images: np.ndarray, seed: int, batch: int, device: tor
     total = torch.zeros(GRID, GRID, dtype=torch.float64, device=device)
     for start in range(0, len(images), batch):
         chunk = torch.from_numpy(np.array(images[start : start + batch])).to(device)
-        _, _, eps = draw(seed, 0, torch.arange(start, start + len(chunk), device=device), chunk.shape[1:])
+        _, _, eps = draw(
+            seed, 0, torch.arange(start, start + len(chunk), device=device), chunk.shape[1:], model.noises
+        )
         total += _of_pairs(model, model.scale(chunk), gammas, eps)
     return BestSteps(gammas.cpu().numpy(), (total / len(images)).cpu().numpy())
 
@@ -81,7 +83,7 @@ def fit_ratios(
         some = np.arange(i % apart % len(images), len(images), apart)
         for part in np.split(some, range(batch, len(some), batch)):
             chunk = torch.from_numpy(np.array(images[part])).to(device)
-            _, _, eps = draw(seed, 0, torch.from_numpy(part).to(device), chunk.shape[1:])
+            _, _, eps = draw(seed, 0, torch.from_numpy(part).to(device), chunk.shape[1:], model.noises)
             around = (levels[j].expand(len(chunk)) for j in (i - 1, i))
             difference, variance = posterior_error(model, model.scale(chunk), *around, eps)
             q.append(difference.square().flatten(1).mean(1) / variance)
@@ -93,12 +95,13 @@ def _of_pairs(model: Diffusion, x: Tensor, gammas: Tensor, eps: Tensor) -> Tenso
     """q of all pairs, summed over the images: (GRID, GRID)."""
     found = torch.zeros(len(gammas), len(gammas), dtype=torch.float64, device=x.device)
     at = [model.encode(x, gamma.to(x.dtype).expand(len(x))).double() for gamma in gammas]
+    levels = model.level(gammas)
     for t in range(1, len(gammas)):
-        gamma_t = gammas[t].expand(len(x))
-        missed = model.missed(at[t], gamma_t, eps)
+        missed = model.missed(at[t], gammas[t].expand(len(x)), eps)
+        gamma_t = levels[t].expand(len(x))
         for s in range(t):
-            gamma_s = gammas[s].expand(len(x))
+            gamma_s = levels[s].expand(len(x))
             difference = mean_error(model, at[t], at[s] - at[t], missed, gamma_s, gamma_t)
-            variance = sigma_squared(gammas[s]) * -torch.expm1(gammas[s] - gammas[t])
+            variance = sigma_squared(levels[s]) * -torch.expm1(levels[s] - levels[t])
             found[s, t] = difference.square().flatten(1).mean(1).sum() / variance
     return found

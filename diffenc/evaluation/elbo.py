@@ -59,7 +59,7 @@ def evaluate(
     def terms_of(repeat: int, start: int) -> np.ndarray:
         chunk = torch.from_numpy(np.array(images[start : min(start + batch, count)])).to(device)
         indices = torch.arange(start, start + len(chunk), device=device)
-        noise_of_it = draw_noise(settings.seed, repeat, indices, model.state_shape(chunk.shape[1:]))
+        noise_of_it = draw_noise(settings.seed, repeat, indices, chunk.shape[1:], model.noises)
         return _terms(loss_terms, chunk, *noise_of_it, batch)
 
     work = [(p, start) for p in range(settings.passes) for start in range(0, count, batch)]

@@ -104,9 +104,8 @@ def _measure(
     """u, the continuous bound's three terms in bits per dimension, and q in each grid's steps: (4 + grids, B)."""
     device = model.ends()[0].device
     chunk = torch.from_numpy(np.array(images)).to(device)
-    u, eps_0, eps_t = draw(
-        settings.seed, repeat, torch.arange(start, start + len(chunk), device=device), chunk.shape[1:]
-    )
+    indices = torch.arange(start, start + len(chunk), device=device)
+    u, eps_0, eps_t = draw(settings.seed, repeat, indices, chunk.shape[1:], model.noises)
     x = model.scale(chunk)
     eps_0, eps_t = eps_0.to(x.dtype), eps_t.to(x.dtype)
     terms = model.loss_terms(chunk, u.to(x.dtype), eps_0, eps_t)

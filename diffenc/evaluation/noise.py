@@ -14,8 +14,8 @@ from diffenc.models import noise
 from diffenc.models.model import low_discrepancy
 from diffenc.models.noise import Purpose
 
-# (seed, pass, image indices (B,), (C, H, W)) -> t (B,), eps_0 and eps_t (B, C, H, W)
-Draw = Callable[[int, int, Tensor, tuple[int, ...]], tuple[Tensor, Tensor, Tensor]]
+# (seed, pass, image indices (B,), (C, H, W), K) -> t (B,), eps_0 (B, C, H, W), eps_t (B, K C, H, W)
+Draw = Callable[[int, int, Tensor, tuple[int, ...], int], tuple[Tensor, Tensor, Tensor]]
 _GIVEN = ("t", "eps_0", "eps_t")
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
@@ -25,17 +25,21 @@ def times(offset: float, indices: Tensor) -> Tensor:
     return ((offset + indices.double() * _GOLDEN_RATIO) % 1).float()
 
 
-def draw(seed: int, repeat: int, indices: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """Times (B,) and noise of z_0 and z_t (B, *shape) of these images in pass `repeat`; shape is that of a z_t."""
+def draw(
+    seed: int, repeat: int, indices: Tensor, shape: tuple[int, ...], variables: int = 1
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Times (B,), noise of z_0 (B, *shape) and of z_t (B, K C, H, W) of these images (C, H, W) in pass `repeat`."""
     key = noise.stream(seed, Purpose.EVALUATION, repeat)
     keys = noise.keys(key, indices)
-    eps_0, eps_t = (noise.normal(noise.split(keys, purpose), shape) for purpose in (Purpose.EPS_0, Purpose.EPS_T))
-    return times(noise.uniform(key), indices), eps_0, eps_t
+    eps_0 = noise.normal(noise.split(keys, Purpose.EPS_0), shape)
+    return times(noise.uniform(key), indices), eps_0, noise.of_state(keys, shape, variables)
 
 
-def draw_as_authors(seed: int, repeat: int, indices: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+def draw_as_authors(
+    seed: int, repeat: int, indices: Tensor, shape: tuple[int, ...], variables: int = 1
+) -> tuple[Tensor, Tensor, Tensor]:
     """The authors' way: the same times and noise in every batch."""
-    _, eps_0, eps_t = draw(seed, repeat, indices - indices[0], shape)
+    _, eps_0, eps_t = draw(seed, repeat, indices - indices[0], shape, variables)
     offset = noise.uniform(noise.stream(seed, Purpose.EVALUATION, repeat))
     return low_discrepancy(offset, len(indices), eps_t), eps_0, eps_t
 
@@ -74,7 +78,9 @@ def given_noise(file: Path, count: int, shape: tuple[int, int, int]) -> Draw:
         raise UserError(f"{file}: t is from {t.min():g} to {t.max():g}; give times between 0 and 1")
     times, *noise = map(torch.from_numpy, (t, *both))
 
-    def draw(seed: int, repeat: int, indices: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(
+        seed: int, repeat: int, indices: Tensor, shape: tuple[int, ...], variables: int = 1
+    ) -> tuple[Tensor, Tensor, Tensor]:
         at = indices.cpu()
         eps_0, eps_t = (array[at].permute(0, 3, 1, 2).to(indices.device) for array in noise)
         return times[at].to(indices.device), eps_0, eps_t

@@ -64,7 +64,7 @@ def _pass(
     for start in range(0, len(images), batch):
         chunk = torch.from_numpy(np.array(images[start : start + batch])).to(device)
         indices = torch.arange(start, start + len(chunk), device=device)
-        u, *noise = draw(settings.seed, repeat, indices, model.state_shape(chunk.shape[1:]))
+        u, *noise = draw(settings.seed, repeat, indices, chunk.shape[1:], model.noises)
         gamma = gamma_0 + (gamma_1 - gamma_0) * u
         terms = model.terms_at(chunk, gamma, torch.ones_like(gamma), *noise)
         bpd = [

@@ -69,7 +69,7 @@ def ancestral(model: Model, steps: Steps, noise: Callable[[int], Tensor]) -> Ten
         steps: between which gammas, and with which variance ratios.
         noise: gives standard normal (B, C, H, W) for an index: T for z_1, and i for the step that ends at gamma i.
     """
-    z = noise(len(steps.ratios))
+    z = model.start(noise(len(steps.ratios)))
     # on the device once, not in every step
     gammas, spread = (torch.as_tensor(one, device=z.device).to(z.dtype) for one in (steps.gammas, steps.ratios**-0.5))
     step = compiled(model.step_between, z.device)

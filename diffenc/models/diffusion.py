@@ -46,10 +46,6 @@ class Diffusion(Model):
         """x (B, C, H, W) in (-1, 1), gamma_t (B,) -> x_t (B, C, H, W)."""
         return self.encoder.at_times(x, gamma, keys)
 
-    def scale(self, images: Tensor) -> Tensor:
-        """Pixels (B, C, H, W) uint8 -> x (B, C, H, W) in (-1, 1), in the model's precision."""
-        return likelihood.scale(images, self.levels, self.ends()[0].dtype)
-
     def terms_at(
         self,
         images: Tensor,
@@ -143,14 +139,6 @@ class Diffusion(Model):
         # sigma_Q of Eq. 4, which an encoder does not change (Eq. 13)
         spread = sigma(gamma_s) * torch.sqrt(-torch.expm1(gamma_s - gamma_t))
         return self._step_mean(z_t, gamma_s, gamma_t) + spread * eps
-
-    def ends(self) -> tuple[Tensor, Tensor]:
-        """gamma_0 and gamma_1, both ()."""
-        return self.schedule.ends()
-
-    def gammas(self, z: Tensor, *times: float) -> Tensor:
-        """gamma at these times, (len(times),), on z's device and in its precision."""
-        return self.schedule(torch.tensor(times, dtype=z.dtype, device=z.device))
 
     def decode(self, z_0: Tensor) -> Tensor:
         """z_0 (B, C, H, W) -> the most likely pixels (B, C, H, W) uint8."""

@@ -59,6 +59,7 @@ def posterior_error(
     """
     x_t, shifted = model.encoder.step(x, gamma_s, gamma_t)
     missed = model.missed(x_t, gamma_t, eps)
+    gamma_s, gamma_t = model.level(gamma_s), model.level(gamma_t)
     variance = sigma_squared(gamma_s) * -torch.expm1(gamma_s - gamma_t)
     return mean_error(model, x_t, shifted, missed, gamma_s, gamma_t), variance
 

@@ -17,9 +17,9 @@ from torch import Tensor
 
 STEPS = 16  # doublings
 ORDER = 8  # of the series before them
-NEWTON = 6
+NEWTON = 3  # steps; two do but for oscillating processes such as ALDA
 # log tau between which a noise level is sought, and in how many steps at first
-TABLE = (-23.0, 6.0, 600)
+TABLE = (-23.0, 6.0, 1200)
 
 
 class Kernel(NamedTuple):
@@ -41,6 +41,47 @@ class Kernel(NamedTuple):
     rho: Tensor
     minus_drho_dtau: Tensor
 
+    def part(self, some: slice) -> "Kernel":
+        """At some of the times."""
+        return Kernel(*(values[some] for values in self))
+
+    def axes(self) -> Tensor:
+        """(B, K, K), orthogonal: e = L^-1 m / sqrt(rho), then K - 1 directions of noise that know nothing of x.
+
+        By the reflection I - 2 v v^T / v^T v with v = e + sign(e_0) (1, 0, ..), which takes (1, 0, ..) to -+e.
+        """
+        e = torch.linalg.solve_triangular(self.cholesky, self.mean[..., None], upper=False)[..., 0]
+        e = e / self.rho.sqrt()[:, None]
+        sign = torch.where(e[:, :1] < 0, -1.0, 1.0).to(e)
+        v = torch.cat([e[:, :1] + sign, e[:, 1:]], dim=1)
+        H = -2 * v[:, :, None] * (v / v.square().sum(1, keepdim=True))[:, None]
+        H = H + torch.eye(e.shape[1], dtype=e.dtype, device=e.device)
+        return torch.cat([-sign[:, :, None] * H[:, :, :1], H[:, :, 1:]], dim=2)
+
+
+def mixed(matrices: Tensor, variables: Tensor) -> Tensor:
+    """(B or 1, K, K), (B, K, ...) -> (B, K, ...), in the latter's precision."""
+    return torch.einsum("bij,bj...->bi...", matrices.to(variables.dtype).expand(len(variables), -1, -1), variables)
+
+
+class Table(NamedTuple):
+    """Noise levels of a process at times: gamma = -log rho, log tau, and d log tau / d gamma, (N,) each."""
+
+    gamma: Tensor
+    log_tau: Tensor
+    slope: Tensor
+
+    def log_tau_of(self, gamma: Tensor) -> Tensor:
+        """Between the times by cubics, (B,) -> (B,)."""
+        place = torch.searchsorted(self.gamma, gamma).clamp(1, len(self.gamma) - 1)
+        low, high = (Table(*(values[i] for values in self)) for i in (place - 1, place))
+        wide = high.gamma - low.gamma
+        u = ((gamma - low.gamma) / wide).nan_to_num(0.5).clamp(0, 1)
+        between = torch.lerp(low.log_tau, high.log_tau, u)
+        rise = high.log_tau - low.log_tau
+        bend = u * (1 - u) * ((1 - u) * (low.slope * wide - rise) - u * (high.slope * wide - rise))
+        return between + bend.nan_to_num(0.0, 0.0, 0.0)
+
 
 class LinearProcess:
     """One process.
@@ -54,6 +95,8 @@ class LinearProcess:
     Raises:
         ValueError: they do not fit together.
     """
+
+    _table: Table | None = None
 
     def __init__(self, Q: Tensor, D: Tensor, stationary: Tensor, init: float) -> None:
         self._set(Q, D, stationary, init)
@@ -107,10 +150,13 @@ class LinearProcess:
         return cls.unchecked(q - q.T, D, stationary, init)
 
     @classmethod
-    def unchecked(cls, Q: Tensor, D: Tensor, stationary: Tensor, init: float | Tensor) -> "LinearProcess":
-        """One that is right by construction: a check would make the host wait."""
+    def unchecked(
+        cls, Q: Tensor, D: Tensor, stationary: Tensor, init: float | Tensor, table: Table | None = None
+    ) -> "LinearProcess":
+        """One that is right by construction: a check would make the host wait. `table` is its own, if known."""
         made = cls.__new__(cls)
         made._set(Q, D, stationary, init)
+        made._table = table
         return made
 
     @property
@@ -155,24 +201,28 @@ class LinearProcess:
             F, E = F + E @ F @ E.mT, E @ E
         return E, F
 
+    @torch.no_grad()
+    def table(self) -> Table:
+        """Its noise levels from tau = e^-23 to e^6."""
+        log_tau = torch.linspace(*TABLE, dtype=torch.float64, device=self.A.device)
+        k = self.kernel(log_tau.exp())
+        gamma = -k.rho.log()
+        # where rho is nothing but rounding, the table ends
+        rising = gamma.isfinite() & (torch.cummax(gamma.nan_to_num(-math.inf), 0).values == gamma)
+        slope = k.rho / (log_tau.exp() * k.minus_drho_dtau)
+        return Table(torch.where(rising, gamma, math.inf), log_tau, slope)
+
     def tau_of_gamma(self, gamma: Tensor) -> Tensor:
         """The tau at which rho = e^-gamma, (B,) -> (B,): matched time.
 
-        Newton's steps in log tau from a table; the last one carries the gradient by Q and D.
+        Newton's steps in log tau from the table; the last one carries the gradient by Q and D.
         """
+        gamma = gamma.double()
         with torch.no_grad():
-            grid = torch.linspace(*TABLE, dtype=torch.float64, device=gamma.device)
-            levels = -self.kernel(grid.exp()).rho.log()
-            # where rho is nothing but rounding, the table ends
-            rising = levels.isfinite() & (torch.cummax(levels.nan_to_num(-math.inf), 0).values == levels)
-            levels = torch.where(rising, levels, math.inf)
-            place = torch.searchsorted(levels, gamma.double()).clamp(1, len(grid) - 1)
-            low, high = levels[place - 1], levels[place]
-            share = ((gamma - low) / (high - low)).nan_to_num(0.5).clamp(0, 1)
-            x = torch.lerp(grid[place - 1], grid[place], share)
-            for _ in range(NEWTON):
-                x = self._newton(x, gamma.double())
-        return self._newton(x, gamma.double()).exp()
+            x = (self._table or self.table()).log_tau_of(gamma)
+            for _ in range(NEWTON - 1):
+                x = self._newton(x, gamma)
+        return self._newton(x, gamma).exp()
 
     def _newton(self, x: Tensor, gamma: Tensor) -> Tensor:
         """One step of log tau towards -log rho = gamma."""
@@ -182,10 +232,10 @@ class LinearProcess:
         return x + (gamma + k.rho.log()) / slope
 
     def reach(self) -> tuple[float, float]:
-        """The lowest and the highest gamma that the process has between tau of e^-23 and e^6."""
-        with torch.no_grad():
-            levels = -self.kernel(torch.tensor(TABLE[:2], dtype=torch.float64).exp()).rho.log()
-        return tuple(levels.nan_to_num(math.inf).tolist())
+        """The lowest and the highest gamma of `table`."""
+        gamma = self.table().gamma
+        low, high = gamma[gamma.isfinite()][[0, -1]].tolist()
+        return low, high
 
     def _check(self) -> None:
         Q, D = self.Q.detach().cpu().numpy(), self.D.detach().cpu().numpy()

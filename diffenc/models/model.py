@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from diffenc.models import likelihood
 from diffenc.models.schedules import Schedule
 
 
@@ -32,6 +33,8 @@ class Model(nn.Module, ABC):
 
     levels: int
     schedule: Schedule
+    kind = "univariate"  # of those that `diffenc.zoo.configs.KINDS` names
+    variables = 1  # of each dimension, K: a state z_t has K C channels, the data's first
 
     def loss_terms(
         self,
@@ -47,12 +50,13 @@ class Model(nn.Module, ABC):
             images: (B, C, H, W) uint8.
             t: (B,) times in [0, 1]; by default low-discrepancy ones, with an offset from torch's generator.
             eps_0: (B, C, H, W) noise of z_0; by default from torch's generator.
-            eps_t: (B, C, H, W) noise of z_t; likewise.
+            eps_t: (B, K C, H, W) noise of z_t; likewise.
             keys: (B,) dropout keys (`diffenc.models.noise`); None: no dropout.
         """
         like = images.to(self.ends()[0].dtype)
         t = low_discrepancy(torch.rand(()).item(), len(like), like) if t is None else t
-        eps_0, eps_t = (torch.randn_like(like) if eps is None else eps for eps in (eps_0, eps_t))
+        eps_0 = torch.randn_like(like) if eps_0 is None else eps_0
+        eps_t = torch.randn_like(like.repeat(1, self.noises, 1, 1)) if eps_t is None else eps_t
         return self.terms_at(images, *self.schedule.at(t), eps_0, eps_t, keys)
 
     @abstractmethod
@@ -79,17 +83,38 @@ class Model(nn.Module, ABC):
     def compute_in(self, precision: torch.dtype) -> None:
         """Let the networks' products have this precision, as far as the model bears it."""
 
-    @abstractmethod
-    def ends(self) -> tuple[Tensor, Tensor]:
-        """gamma = -log SNR at t = 0 and at t = 1, both ()."""
+    @property
+    def noises(self) -> int:
+        """Channels of eps_t, for an image's."""
+        return self.variables
 
-    @abstractmethod
+    def undecayed(self) -> list[nn.Parameter]:
+        """Beside biases, what a weight decay would pull from where it belongs."""
+        return [] if self.schedule.decays else list(self.schedule.parameters())
+
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """gamma at t = 0 and at t = 1, both ()."""
+        return self.schedule.ends()
+
     def gammas(self, z: Tensor, *times: float) -> Tensor:
         """gamma at these times, (len(times),), on z's device and in its precision."""
+        return self.schedule(torch.tensor(times, dtype=z.dtype, device=z.device))
+
+    def level(self, gamma: Tensor) -> Tensor:
+        """-log SNR where the schedule has gamma, (B,) -> (B,)."""
+        return gamma
+
+    def scale(self, images: Tensor) -> Tensor:
+        """Pixels (B, C, H, W) uint8 -> x (B, C, H, W) in (-1, 1), in the model's precision."""
+        return likelihood.scale(images, self.levels, self.ends()[0].dtype)
 
     def state_shape(self, images: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of one z_t, for images of the shape (C, H, W)."""
-        return images
+        return (self.variables * images[0], *images[1:])
+
+    def start(self, noise: Tensor) -> Tensor:
+        """z_1 from standard normal noise (B, *state_shape)."""
+        return noise
 
     @abstractmethod
     def step_between(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor) -> Tensor:

@@ -1,58 +1,102 @@
-"""Multivariate diffusion models (MDM): the bound as VDM's three terms, in matched time, and the exact ancestral step.
+"""Multivariate diffusion models (MDM): the bound as VDM's three terms, the exact ancestral step, Euler-Maruyama's.
 
-gamma is -log rho, so that a process has VDM's signal-to-noise ratio at the same t. The network is the paper's: the
-state u goes in, K C epsilons come out, u = m x + L eps.
+The state is u = m x + L eps (`diffenc.models.mdm`) at the noise level -log rho. Two networks: the paper's, from u to
+K C epsilons (`prediction` epsilon), and one that sees what u knows of x, VDM's z = alpha x + sigma xi, beside the
+K - 1 directions of noise, and predicts VDM's v (or x). Two times: matched, in which gamma is -log rho whatever the
+process, and vp, the paper's, in which tau = softplus(gamma).
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from diffenc.models import likelihood
-from diffenc.models.encoders import Identity
-from diffenc.models.mdm import Kernel, LinearProcess
+from diffenc.models.encoders import Identity, over_pixels
+from diffenc.models.mdm import Kernel, mixed
 from diffenc.models.model import LossTerms, Model
-from diffenc.models.schedules import Schedule
+from diffenc.models.parameterizations import PARAMETERIZATIONS
+from diffenc.models.processes import Process
+from diffenc.models.schedules import Schedule, alpha, sigma
+
+
+class At(NamedTuple):
+    """The process at noise levels, B of them: its kernel, tau, -log rho, dtau / dgamma, and the schedule's gamma."""
+
+    kernel: Kernel
+    tau: Tensor
+    level: Tensor
+    speed: Tensor
+    gamma: Tensor
+
+    def part(self, some: slice) -> "At":
+        """Some of the levels."""
+        return At(self.kernel.part(some), *(values[some] for values in self[1:]))
 
 
 class Multivariate(Model):
     """K variables a dimension; a state z_t is (B, K C, H, W), the data's channels first.
 
+    Noise of a state comes as (xi, r): xi, VDM's noise, along the direction of eps that hides x, r along the others.
+
     Args:
-        schedule: of gamma, which is -log rho.
+        schedule: of gamma.
         process: mixes the variables.
-        denoiser: (B, K C, H, W), gamma_t (B,), dropout keys -> as many epsilons.
+        denoiser: (B, K C, H, W), gamma_t (B,), dropout keys -> as many epsilons, or (B, C, H, W).
         levels: K of a pixel.
+        prediction: epsilon for the paper's network, v or x for the other.
+        matched: whether gamma is -log rho; else tau = softplus(gamma).
     """
 
-    def __init__(self, schedule: Schedule, process: LinearProcess, denoiser: nn.Module, levels: int) -> None:
-        super().__init__()
-        self.schedule, self.denoiser, self.levels = schedule, denoiser, levels
-        self.encoder = Identity()  # the data does not move
-        # they follow the model from device to device; the run's configuration says what they are
-        for name in ("Q", "D", "stationary", "init"):
-            self.register_buffer(f"process_{name}", getattr(process, name), persistent=False)
+    kind = "multivariate"
 
-    @property
-    def process(self) -> LinearProcess:
-        """What mixes the variables, on the model's device."""
-        buffers = (getattr(self, f"process_{name}").double() for name in ("Q", "D", "stationary", "init"))
-        return LinearProcess.unchecked(*buffers)
+    def __init__(
+        self,
+        schedule: Schedule,
+        process: Process,
+        denoiser: nn.Module,
+        levels: int,
+        prediction: str = "epsilon",
+        matched: bool = True,
+    ) -> None:
+        super().__init__()
+        self.schedule, self.process, self.denoiser, self.levels = schedule, process, denoiser, levels
+        self.encoder = Identity()  # the data does not move
+        self.of_state, self.matched = prediction == "epsilon", matched
+        self.parameterization, self.variables = PARAMETERIZATIONS[prediction], process.variables
 
     def compute_in(self, precision: torch.dtype) -> None:
         """Let the denoiser's activations and products have this precision; the process has float64."""
         self.denoiser.precision = precision
 
-    def ends(self) -> tuple[Tensor, Tensor]:
-        """gamma_0 and gamma_1, both ()."""
-        return self.schedule.ends()
+    def undecayed(self) -> list[nn.Parameter]:
+        """The schedule's, and what is learned of the process."""
+        return [*super().undecayed(), *self.process.parameters()]
 
-    def gammas(self, z: Tensor, *times: float) -> Tensor:
-        """gamma at these times, (len(times),), on z's device and in its precision."""
-        return self.schedule(torch.tensor(times, dtype=z.dtype, device=z.device))
+    def start(self, noise: Tensor) -> Tensor:
+        """z_1 ~ N(0, Lambda)."""
+        spread = self.process().stationary.sqrt().to(noise.dtype)
+        return (spread[:, None, None, None] * self.parted(noise)).flatten(1, 2)
 
-    def state_shape(self, images: tuple[int, ...]) -> tuple[int, ...]:
-        """(K C, H, W)."""
-        return (self.process.variables * images[0], *images[1:])
+    def encode(self, x: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
+        """x, whatever gamma_t."""
+        return x
+
+    def level(self, gamma: Tensor) -> Tensor:
+        """-log rho where the schedule has gamma, (B,) -> (B,)."""
+        return gamma if self.matched else self.at(gamma).level.to(gamma.dtype)
+
+    def at(self, gamma: Tensor) -> At:
+        """The process where the schedule has gamma (B,)."""
+        process = self.process()
+        if self.matched:
+            tau = process.tau_of_gamma(gamma)
+            k = process.kernel(tau)
+            return At(k, tau, gamma, k.rho / k.minus_drho_dtau, gamma)
+        tau = softplus(gamma.double())
+        k = process.kernel(tau)
+        return At(k, tau, -k.rho.log(), torch.sigmoid(gamma.double()), gamma)
 
     def terms_at(
         self,
@@ -64,71 +108,148 @@ class Multivariate(Model):
         keys: Tensor | None = None,
         relief: Tensor | None = None,
     ) -> LossTerms:
-        """The negative ELBO; of eps_0, the decoder's noise, the first C channels are used."""
-        gamma_0, gamma_1 = self.ends()
-        x = likelihood.scale(images, self.levels, gamma_0.dtype)
-        noisy = x + torch.exp(gamma_0 / 2) * eps_0[:, : x.shape[1]]
-        reconstruction = -likelihood.log_prob(images, noisy, gamma_0, self.levels)
-        diffusion = self.diffusion(x, gamma, slope, eps_t, keys)
-        return LossTerms(reconstruction, self.latent(x, gamma_1), diffusion)
+        """The negative ELBO."""
+        ends = torch.stack(self.ends())
+        at = self.at(torch.cat([ends.to(gamma.dtype), gamma]))
+        x = self.scale(images)
+        reconstruction = self.reconstruction(images, x, at.part(slice(0, 1)), eps_0)
+        diffusion = self.diffusion(x, at.part(slice(2, None)), slope, eps_t, keys)
+        return LossTerms(reconstruction, self.latent(x, at.kernel.part(slice(1, 2))), diffusion)
 
-    def latent(self, x: Tensor, gamma_1: Tensor) -> Tensor:
+    def reconstruction(self, images: Tensor, x: Tensor, first: At, eps_0: Tensor) -> Tensor:
+        """-log p(x | u_0), by x + rho_0^-1/2 xi alone: (B,) nats."""
+        level = first.level[0].to(x.dtype)
+        return -likelihood.log_prob(images, x + torch.exp(level / 2) * eps_0, level, self.levels)
+
+    def latent(self, x: Tensor, last: Kernel) -> Tensor:
         """KL(q(u_1 | x) || N(0, Lambda)): (B,) nats."""
-        k, stationary = self._kernel(gamma_1[None]), self.process.stationary
-        spread = (torch.diagonal(k.covariance[0]) / stationary).sum() - self.process.variables
-        spread = spread + stationary.log().sum() - 2 * torch.diagonal(k.cholesky[0]).log().sum()
-        pull = (k.mean[0].square() / stationary).sum()
+        stationary = self.process().stationary
+        spread = (torch.diagonal(last.covariance[0]) / stationary).sum() - self.variables
+        spread = spread + stationary.log().sum() - 2 * torch.diagonal(last.cholesky[0]).log().sum()
+        pull = (last.mean[0].square() / stationary).sum()
         found = 0.5 * (x[0].numel() * spread + pull * x.double().square().flatten(1).sum(1))
         return found.to(x.dtype)
 
-    def diffusion(self, x: Tensor, gamma: Tensor, slope: Tensor, eps: Tensor, keys: Tensor | None = None) -> Tensor:
-        """1/2 gamma' (eps - eps_hat)^T G (eps - eps_hat), G = L^-1 2D L^-T dtau/dgamma: (B,) nats."""
-        k, eps = self._kernel(gamma), self._parted(eps)
-        u = k.mean[:, :, None, None, None] * x[:, None].double() + _mixed(k.cholesky, eps)
-        error = eps - self._parted(self.denoiser(u.flatten(1, 2).to(x.dtype), gamma, keys))
-        half = torch.linalg.solve_triangular(k.cholesky, (2 * self.process.D).expand_as(k.cholesky), upper=False)
-        weight = torch.linalg.solve_triangular(k.cholesky, half.mT, upper=False)
-        form = (error * _mixed(weight, error)).flatten(1).sum(1) * k.rho / k.minus_drho_dtau
-        return (0.5 * slope * form).to(x.dtype)
+    def diffusion(self, x: Tensor, at: At, slope: Tensor, noise: Tensor, keys: Tensor | None = None) -> Tensor:
+        """1/2 gamma' (eps - eps_hat)^T G (eps - eps_hat), G = L^-1 2D L^-T dtau/dgamma; where the network sees what u
+        knows of x, VDM's 1/2 gamma' ||xi - xi_hat||^2, gamma' that of -log rho: (B,) nats."""
+        if self.of_state:
+            error = self._error_of_state(x, at, noise, keys)
+            form = error * mixed(self.weight(at), error)
+            return 0.5 * slope * form.flatten(1).sum(1)
+        if not self.matched:
+            slope = slope * (at.speed * at.kernel.minus_drho_dtau / at.kernel.rho).to(x.dtype)
+        a, s = self._roots(at, x)
+        xi = noise[:, : x.shape[1]]
+        output = self._output(a * x + s * xi, noise, at, keys)
+        return 0.5 * slope * self.parameterization.error(x, xi, output, a, s).square().flatten(1).sum(1)
+
+    def weight(self, at: At) -> Tensor:
+        """G, (B, K, K) in float64; e^T G e is d -log rho / d gamma, 1 in matched time."""
+        L = at.kernel.cholesky
+        half = torch.linalg.solve_triangular(L, (2 * self.process().D).expand_as(L), upper=False)
+        return torch.linalg.solve_triangular(L, half.mT, upper=False) * at.speed[:, None, None]
+
+    def missed(self, x_t: Tensor, gamma: Tensor, eps: Tensor) -> Tensor:
+        """x - x_hat (B, C, H, W) at gamma_t (B,), with noise (B, K C, H, W); in x_t's precision but for the network.
+
+        Of K epsilons x_hat is what they say of x in the norm that they are trained in, G's.
+        """
+        at, noise, precision = self.at(gamma), eps.to(x_t.dtype), self.ends()[0].dtype
+        if self.of_state:
+            error = self._error_of_state(x_t, at, noise, None, precision)
+            return -torch.einsum("bi,bi...->b...", self._pull(at).to(x_t.dtype), error)
+        a, s = self._roots(at, x_t)
+        xi = noise[:, : x_t.shape[1]]
+        output = self._output((a * x_t + s * xi).to(precision), noise.to(precision), at).to(x_t.dtype)
+        return self.parameterization.missed(x_t, xi, output, a, s)
 
     def step_between(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor) -> Tensor:
         """u_s ~ N(m_s x_hat + g (u_t - m_t x_hat), V), exact for any K, from z_t at gamma_t to gamma_s, both ()."""
-        tau = self.process.tau_of_gamma(torch.stack([gamma_s, gamma_t]).double())
-        below, above = (self.process.kernel(one[None]) for one in tau)
-        R, N = (one[0] for one in self.process.transition((tau[1] - tau[0])[None]))
+        at = self.at(torch.stack([gamma_s, gamma_t]))
+        below, above, process = at.kernel.part(slice(0, 1)), at.kernel.part(slice(1, 2)), self.process()
+        R, N = (one[0] for one in process.transition((at.tau[1] - at.tau[0])[None]))
         S = below.covariance[0]
         g = torch.linalg.solve(above.covariance[0], R @ S).T  # S R^T Sigma_t^-1
-        u = self._parted(z_t)
-        eps_hat = self._parted(self.denoiser(z_t, gamma_t.expand(len(z_t))))
-        x_hat = self._x_hat(u, above, eps_hat)
-        mean = below.mean[0][:, None, None, None] * x_hat[:, None]
-        mean = mean + _mixed(g[None], u - above.mean[0][:, None, None, None] * x_hat[:, None])
         left = torch.eye(len(S), dtype=S.dtype, device=S.device) - g @ R
         V = left @ S @ left.T + g @ N @ g.T  # Joseph's form stays definite
-        noise = _mixed(torch.linalg.cholesky_ex(V).L[None], self._parted(eps))
-        return (mean + noise).flatten(1, 2).to(z_t.dtype)
+        x_hat = self.x_hat(z_t, at.part(slice(1, 2)))
+        mean = (below.mean[0] - g @ above.mean[0]).to(x_hat.dtype)[:, None, None, None] * x_hat[:, None]
+        moved = mixed(g[None], self.parted(z_t)) + mixed(torch.linalg.cholesky_ex(V).L[None], self.parted(eps))
+        return (mean + moved).flatten(1, 2)
+
+    def euler_step(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor) -> Tensor:
+        """Euler-Maruyama's step of du = [-A u + 2D score] dtau + sqrt(2D) dB, from gamma_t to gamma_s, both ()."""
+        at, process = self.at(torch.stack([gamma_s, gamma_t])), self.process()
+        wide, u, above = at.tau[1] - at.tau[0], self.parted(z_t), at.part(slice(1, 2))
+        values, vectors = torch.linalg.eigh(2 * process.D)
+        root = vectors * values.clamp(min=0).sqrt()
+        score = mixed(2 * process.D[None], self.score(z_t, above))
+        drift = score - mixed(process.A[None], u)
+        return (u + wide.to(u.dtype) * drift + mixed(wide.sqrt() * root[None], self.parted(eps))).flatten(1, 2)
+
+    def score(self, z_t: Tensor, at: At) -> Tensor:
+        """The network's score, (B, K, C, H, W), at one level: -L^-T eps_hat, or -Sigma^-1 (u - m x_hat)."""
+        u, k = self.parted(z_t), at.kernel
+        if self.of_state:
+            eps_hat = self.parted(self.seen(z_t, at))
+            inverse = torch.linalg.inv(k.cholesky).mT
+            return -mixed(inverse, eps_hat)
+        x_hat = self.x_hat(z_t, at)
+        return -mixed(torch.linalg.inv(k.covariance), u - k.mean.to(u.dtype)[:, :, None, None, None] * x_hat[:, None])
+
+    def x_hat(self, z_t: Tensor, at: At) -> Tensor:
+        """What the network takes x to be at z_t (B, K C, H, W), at one level: (B, C, H, W)."""
+        u, k = self.parted(z_t), at.kernel
+        white = mixed(torch.linalg.inv(k.cholesky), u)
+        if self.of_state:
+            return self._said(white - self.parted(self.seen(z_t, at)), at)
+        a, s = self._roots(at, u)
+        directed = mixed(k.axes().mT, white)  # sqrt(rho) x + xi, and r
+        z = s * directed[:, 0]
+        return self.parameterization.x_hat(z, self._output(z, directed.flatten(1, 2), at), a, s)
 
     def decode(self, z_0: Tensor) -> Tensor:
         """z_0 (B, K C, H, W) -> the most likely pixels (B, C, H, W) uint8."""
-        gamma_0, _ = self.ends()
-        x = self._x_hat(self._parted(z_0), self._kernel(gamma_0[None]))
-        return likelihood.most_likely(x.to(gamma_0.dtype), gamma_0, self.levels)
+        first = self.at(self.ends()[0][None])
+        k = first.kernel
+        pull = torch.linalg.solve(k.covariance[0], k.mean[0]) / k.rho[0]
+        x = torch.einsum("i,bi...->b...", pull.to(z_0.dtype), self.parted(z_0))
+        return likelihood.most_likely(x, first.level[0].to(z_0.dtype), self.levels)
 
-    def _kernel(self, gamma: Tensor) -> Kernel:
-        return self.process.kernel(self.process.tau_of_gamma(gamma.double()))
+    def _error_of_state(
+        self, x: Tensor, at: At, noise: Tensor, keys: Tensor | None, precision: torch.dtype | None = None
+    ) -> Tensor:
+        """eps - eps_hat, (B, K, C, H, W)."""
+        k = at.kernel
+        eps = mixed(k.axes(), self.parted(noise))
+        u = k.mean.to(x.dtype)[:, :, None, None, None] * x[:, None] + mixed(k.cholesky, eps)
+        return eps - self.parted(self.seen(u.flatten(1, 2).to(precision or x.dtype), at, keys)).to(x.dtype)
 
-    def _parted(self, state: Tensor) -> Tensor:
-        """(B, K C, H, W) -> (B, K, C, H, W) in float64."""
-        return state.unflatten(1, (self.process.variables, -1)).double()
+    def _pull(self, at: At) -> Tensor:
+        """L^-1 m G / m^T L^-T G L^-1 m, (B, K): what an error of the epsilons makes x_hat miss."""
+        k = at.kernel
+        w = torch.linalg.solve_triangular(k.cholesky, k.mean[..., None], upper=False)
+        weighted = (self.weight(at) @ w)[..., 0]
+        return weighted / (weighted * w[..., 0]).sum(1, keepdim=True)
 
-    def _x_hat(self, u: Tensor, k: Kernel, eps_hat: Tensor | None = None) -> Tensor:
-        """m^T Sigma^-1 (u - L eps_hat) / rho: what the epsilons leave of x; without them u's sufficient statistic."""
-        if eps_hat is not None:
-            u = u - _mixed(k.cholesky, eps_hat)
-        pull = torch.linalg.solve(k.covariance[0], k.mean[0])
-        return torch.einsum("i,bi...->b...", pull, u) / k.rho[0]
+    def _said(self, left: Tensor, at: At) -> Tensor:
+        """x_hat from L^-1 u - eps_hat."""
+        return torch.einsum("bi,bi...->b...", self._pull(at).to(left.dtype).expand(len(left), -1), left)
 
+    def _output(self, z: Tensor, noise: Tensor, at: At, keys: Tensor | None = None) -> Tensor:
+        """Of the network that sees z (B, C, H, W) and the noise behind xi."""
+        return self.seen(torch.cat([z, noise[:, z.shape[1] :].to(z.dtype)], 1), at, keys)
 
-def _mixed(matrices: Tensor, variables: Tensor) -> Tensor:
-    """(B or 1, K, K), (B, K, ...) -> (B, K, ...)."""
-    return torch.einsum("bij,bj...->bi...", matrices.expand(len(variables), -1, -1), variables)
+    def seen(self, state: Tensor, at: At, keys: Tensor | None = None) -> Tensor:
+        """The denoiser's output for states (B, its channels, H, W) at levels, B or 1."""
+        return self.denoiser(state, at.gamma.to(state.dtype).expand(len(state)), keys)
+
+    def _roots(self, at: At, like: Tensor) -> tuple[Tensor, Tensor]:
+        """alpha and sigma of the level, in the precision of `like`."""
+        level = at.level.to(like.dtype)
+        return over_pixels(alpha(level)), over_pixels(sigma(level))
+
+    def parted(self, state: Tensor) -> Tensor:
+        """(B, K C, H, W) -> (B, K, C, H, W)."""
+        return state.unflatten(1, (self.variables, -1))

@@ -24,6 +24,7 @@ class Purpose(IntEnum):
     SAMPLE = 7
     BORROWED = 8
     SCRAMBLE = 9
+    AUXILIARY = 10
 
 
 _MASK = (1 << 64) - 1
@@ -92,6 +93,18 @@ def normal(image_keys: Tensor, shape: tuple[int, ...]) -> Tensor:
     angle = (words & 0xFFFFFFFF).float() * (2 * math.pi * 2.0**-32)
     both = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)
     return both[:, :count].reshape(-1, *shape)
+
+
+def of_state(image_keys: Tensor, image: tuple[int, ...], variables: int) -> Tensor:
+    """Noise of a state with so many variables a dimension: (B,) keys, (C, H, W) -> (B, K C, H, W).
+
+    The data's is what a model of one variable has; the auxiliary variables' comes behind.
+    """
+    data = normal(split(image_keys, Purpose.EPS_T), image)
+    if variables == 1:
+        return data
+    others = ((variables - 1) * image[0], *image[1:])
+    return torch.cat([data, normal(split(image_keys, Purpose.AUXILIARY), others)], dim=1)
 
 
 def dropout(h: Tensor, image_keys: Tensor, rate: float) -> Tensor:

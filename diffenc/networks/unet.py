@@ -22,29 +22,41 @@ def fourier_features(z: Tensor, levels: int) -> Tensor:
 
 
 class Denoiser(nn.Module):
-    """Predicts v or epsilon from z_t and gamma_t: L blocks down, L + 1 up with skips, all at full resolution."""
+    """Predicts v or epsilon from z_t and gamma_t: L blocks down, L + 1 up with skips, all at full resolution.
+
+    A state may have `more` channels behind the image's; `out` channels are predicted, by default the image's.
+    """
 
     def __init__(
-        self, channels: int, levels: int, layers: int, width: int, rate: float, gamma_min: float, gamma_max: float
+        self,
+        channels: int,
+        levels: int,
+        layers: int,
+        width: int,
+        rate: float,
+        gamma_min: float,
+        gamma_max: float,
+        more: int = 0,
+        out: int | None = None,
     ) -> None:
         super().__init__()
-        self.levels = levels
+        self.levels, self.channels, self.out = levels, channels, out or channels
         self.precision: torch.dtype | None = None  # between the first and the last convolution; None: the input's
         block = {"condition": 4 * width, "rate": rate}
         self.time_embedding = TimeEmbedding(width, gamma_min, gamma_max)
-        self.conv_in = conv3(channels * 5, width)  # z and its four Fourier features
+        self.conv_in = conv3(channels * 5 + more, width)  # z and the image's four Fourier features
         self.down = nn.ModuleList(ResidualBlock(width, width, **block) for _ in range(layers))
         self.mid_1 = ResidualBlock(width, width, **block)
         self.attention = Attention(width)
         self.mid_2 = ResidualBlock(width, width, **block)
         self.up = nn.ModuleList(ResidualBlock(2 * width, width, **block) for _ in range(layers + 1))
         self.norm_out = GroupNorm(width)
-        self.conv_out = conv3(width, channels)
+        self.conv_out = conv3(width, self.out)
 
     def forward(self, z: Tensor, gamma: Tensor, keys: Tensor | None = None) -> Tensor:
-        """(B, C, H, W), (B,), dropout keys (B,) or None -> (B, C, H, W)."""
+        """(B, C + more, H, W), (B,), dropout keys (B,) or None -> (B, out, H, W)."""
         condition = self.time_embedding(gamma)
-        features = torch.cat([z, fourier_features(z, self.levels)], dim=1)
+        features = torch.cat([z, fourier_features(z[:, : self.channels], self.levels)], dim=1)
         skips = [self.conv_in(features).to(self.precision or z.dtype)]
         for block in self.down:
             skips.append(block(skips[-1], condition, keys))
@@ -52,7 +64,7 @@ class Denoiser(nn.Module):
         h = self.mid_2(self.attention(h), condition, keys)
         for block in self.up:
             h = block(torch.cat([h, skips.pop()], dim=1), condition, keys)
-        return z + self.conv_out(self.norm_out(h.to(z.dtype)))
+        return z[:, : self.out] + self.conv_out(self.norm_out(h.to(z.dtype)))
 
 
 class EncoderNet(nn.Module):

@@ -6,15 +6,28 @@ from typing import TYPE_CHECKING
 
 from diffenc.data.catalog import DATASETS
 from diffenc.io.errors import UserError
-from diffenc.study.outputs import TABLES_BY_NAME
+from diffenc.study.outputs import OF_A_GROUP, TABLES_BY_NAME
 from diffenc.study.settings import NO_INCEPTION
-from diffenc.study.stages import FILES
+from diffenc.study.stages import FILES, MEASUREMENTS
 from diffenc.zoo import plugins
 from diffenc.zoo.authors_config import read_config
-from diffenc.zoo.configs import ENCODERS, FIXED_ENDS, LINES, MODELS, UNETS, WITHOUT_SHAPE, model_config
+from diffenc.zoo.configs import (
+    ENCODERS,
+    FIXED_ENDS,
+    LINES,
+    LOGITS,
+    MODELS,
+    OF_PROCESS,
+    PROCESSES,
+    UNETS,
+    UNIVARIATE,
+    WITHOUT_SHAPE,
+    ModelConfig,
+    model_config,
+)
 
 if TYPE_CHECKING:
-    from diffenc.study.settings import Training
+    from diffenc.study.settings import Model, Training
     from diffenc.study.study import Run, RunGroup, Study
 
 # the workflow's rules and the tables: a data set and a selection are targets of their own, beside these
@@ -109,6 +122,7 @@ def _check_models(study: "Study") -> None:
             raise ValueError(
                 f"models.{name}.encoder: none goes with a multivariate process (docs/MATH.md); take it out"
             )
+        _check_process(name, model, model.shape)
         if model.options and model.shape.has_formula:
             raise ValueError(f"models.{name}.options: go with an encoder from outside; take them out")
     for i, group in enumerate(study.runs):
@@ -117,18 +131,35 @@ def _check_models(study: "Study") -> None:
                 raise ValueError(f"runs[{i}]: unknown model {model!r}; known: {', '.join([*MODELS, *study.models])}")
 
 
+def _check_process(name: str, model: "Model", shape: ModelConfig) -> None:
+    if not shape.process:
+        for key in OF_PROCESS:
+            if getattr(model, key) is not None:
+                raise ValueError(f"models.{name}.{key}: goes with a multivariate process; take it out, or name one")
+        return
+    fewest, most = PROCESSES[shape.process]
+    if not fewest <= shape.variables <= most:
+        has = fewest if fewest == most else f"{fewest} to {most}"
+        raise ValueError(f"models.{name}.variables: {shape.process} has {has}, not {shape.variables}; give that")
+    if shape.process == "alda" and shape.time == "vp":
+        raise ValueError(f"models.{name}.time: alda loses all digits in vp time; write matched")
+    if shape.bound == LOGITS and shape.prediction != "epsilon":
+        raise ValueError(f"models.{name}.bound: the paper's, on logits, goes with prediction: epsilon; change one")
+
+
 def _check_multivariate(study: "Study") -> None:
     """What is asked of models whose dimensions have several variables, and is not there for them."""
-    of = next((run for run in study.all_runs if run in study.training and study.shape(run).process), None)
-    if of is None:
-        return
-    said = f"is not there for multivariate models ({of.model}); take it out, or them"
-    for key, asked in (("tables", study.tables), ("figures", study.figures)):
-        for name in ("depth", "compression"):
-            if name in asked:
-                raise ValueError(f"{key}: {name} {said}")
-    if study.samples.fit:
-        raise ValueError(f"samples.fit: {said}")
+    for run in (run for run in study.all_runs if run in study.training):
+        if (kind := study.shape(run).kind) == UNIVARIATE:
+            continue
+        said = f"is not there for {kind} models ({run.model}); take it out, or them"
+        for key, asked, known in (("tables", study.tables, TABLES_BY_NAME), ("figures", study.figures, OF_A_GROUP)):
+            for name in asked:
+                needs = known[name].file if name in known and known[name].which == "all" else None
+                if any(one.file == needs and kind not in one.of for one in MEASUREMENTS.values()):
+                    raise ValueError(f"{key}: {name} {said}")
+        if study.samples.fit:
+            raise ValueError(f"samples.fit: {said}")
 
 
 def _check_datasets(study: "Study") -> None:

@@ -8,7 +8,18 @@ from pydantic import AfterValidator, Field, model_validator
 
 from diffenc.io.schema import Place, Positive, Seed, Strict
 from diffenc.zoo import plugins
-from diffenc.zoo.configs import FALLING, FALLING_WITH_COSINE, MODELS, PREDICTIONS, SCHEDULES, WEIGHTINGS, ModelConfig
+from diffenc.zoo.configs import (
+    BOUNDS,
+    FALLING,
+    FALLING_WITH_COSINE,
+    MODELS,
+    PREDICTIONS,
+    PROCESSES,
+    SCHEDULES,
+    TIMES,
+    WEIGHTINGS,
+    ModelConfig,
+)
 
 
 def _known_schedule(name: str) -> str:
@@ -96,7 +107,8 @@ class Training(Strict):
 
 
 class Model(Strict):
-    """A model of the study's own: the zoo's model `like`, changed. `options` are those of an encoder from outside."""
+    """A model of the study's own: the zoo's model `like`, changed. `options` are those of an encoder from outside;
+    from `process` on, a multivariate model's (`diffenc.zoo.configs.ModelConfig`)."""
 
     like: Literal[*MODELS]
     prediction: Literal[*PREDICTIONS] | None = None
@@ -105,6 +117,14 @@ class Model(Strict):
     encoder: str | None = None
     blocks: Positive | None = None
     options: dict[str, Any] = {}
+    gamma_min: Annotated[float, Field(ge=-30, le=0)] | None = None
+    gamma_max: Annotated[float, Field(gt=0, le=30)] | None = None
+    process: Literal[*PROCESSES] | None = None
+    variables: Positive | None = None
+    stationary: Annotated[float, Field(ge=1e-3, le=1e3)] | None = None
+    init: Annotated[float, Field(ge=1e-6, le=1e3)] | None = None
+    time: Literal[*TIMES] | None = None
+    bound: Literal[*BOUNDS] | None = None
 
     @property
     def shape(self) -> ModelConfig:

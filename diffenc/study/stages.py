@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from diffenc.io.schema import Strict
 from diffenc.study import versions
 from diffenc.study.settings import GRID, MOST_STEPS, Compression, Depth, Inspection, NoiseLevels
+from diffenc.zoo.configs import KINDS, MULTIVARIATE, UNIVARIATE
 from diffenc.zoo.flops import Flops
 
 TERMS = ("total", "diffusion", "latent", "reconstruction")
@@ -54,6 +55,7 @@ class Measurement(NamedTuple):
         settings: their class, which gives the command's options.
         fits: whether it also wants training images, as a sixth argument.
         what_for, flop: for `diffenc plan`, FLOP for so many images; None: too few to count.
+        of: which kinds of models it can be made of (`diffenc.zoo.configs.ModelConfig.kind`).
     """
 
     file: str
@@ -65,6 +67,7 @@ class Measurement(NamedTuple):
     fits: bool = False
     what_for: str = ""
     flop: Callable[[Any, int, Flops], int] | None = None
+    of: tuple[str, ...] = (UNIVARIATE,)
 
 
 def _inspecting(settings: Inspection, images: int, cost: Flops) -> int:
@@ -120,6 +123,7 @@ MEASUREMENTS = {
         fits=True,
         what_for="for bounds of finite depth",
         flop=_deepening,
+        of=(UNIVARIATE, MULTIVARIATE),
     ),
     "levels": Measurement(
         NOISE_LEVELS,
@@ -130,6 +134,7 @@ MEASUREMENTS = {
         settings=NoiseLevels,
         what_for="to measure noise levels",
         flop=_at_all_levels,
+        of=KINDS,
     ),
     "bits": Measurement(
         COMPRESSION,
@@ -143,7 +148,6 @@ MEASUREMENTS = {
         flop=_compressing,
     ),
 }
-OF_ANY_MODEL = ("levels",)  # the others ask a univariate model
 # the command and the file that it writes; FID goes by samples and is apart
 FILES = {"evaluate": EVALUATION, "sample": SAMPLES, **{name: one.file for name, one in MEASUREMENTS.items()}}
 

@@ -86,7 +86,7 @@ def load_model(folder: Path) -> tuple[Model, dict[str, Any]]:
         model, found = _empty(config), checksum(config)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{folder / CONFIG}: cannot be read ({' '.join(str(error).split())}); {remedy}")
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / CONFIG}: is damaged ({error} is missing or unknown); {remedy}")
     try:
         tensors, metadata = load_tensors(folder / MODEL)

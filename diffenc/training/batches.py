@@ -24,8 +24,8 @@ class Batch(NamedTuple):
 class Batches:
     """The training images in their order: a new permutation each epoch, batches running on across epochs.
 
-    `part` is the share of one process; every position's image and noise are the same whoever computes them. `state`
-    is the shape of one z_t, where it is not an image's.
+    `part` is the share of one process; every position's image and noise are the same whoever computes them. A state
+    has so many `variables` a dimension.
     """
 
     def __init__(
@@ -35,9 +35,9 @@ class Batches:
         seed: int,
         device: torch.device,
         part: slice = slice(None),
-        state: tuple[int, ...] | None = None,
+        variables: int = 1,
     ) -> None:
-        self.state = state or images.shape[1:]
+        self.variables = variables
         self.count, self.batch, self.seed, self.device, self.part = len(images), batch, seed, device, part
         self.images = torch.from_numpy(np.array(images)).to(device) if device.type == "cuda" else images
         self.positions = torch.arange(batch, device=device)[part]
@@ -73,6 +73,6 @@ class Batches:
             images,
             low_discrepancy(offset, self.batch, like)[self.part],
             noise.normal(noise.split(keys, Purpose.EPS_0), images.shape[1:]),
-            noise.normal(noise.split(keys, Purpose.EPS_T), self.state),
+            noise.of_state(keys, images.shape[1:], self.variables),
             noise.split(keys, Purpose.DROPOUT),
         )

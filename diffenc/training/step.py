@@ -19,7 +19,7 @@ def optimizer_for(model: Model, training: Training) -> torch.optim.AdamW:
     A schedule's shape has a learning rate of its own; each group keeps its one as `rate`.
     """
     shape = model.schedule.shape_parameters()
-    own, kept = {id(p) for p in shape}, () if model.schedule.decays else {id(p) for p in model.schedule.parameters()}
+    own, kept = ({id(p) for p in some} for some in (shape, model.undecayed()))
     others = [
         (p, name.endswith(".bias") or id(p) in kept) for name, p in model.named_parameters() if id(p) not in own
     ]

@@ -66,8 +66,8 @@ class Trainer:
         self.config = resolve(run, shape, training, study, data_folder)
         part = self.processes.part(training.batch)
         self.model: Model = create(shape, spec, run.schedule, training.dropout, run.seed).to(device)
-        images, state = data.load(data_folder, "train", verified=True), self.model.state_shape(spec.shape)
-        self.batches = Batches(images, training.batch, run.seed, device, part, state)
+        images = data.load(data_folder, "train", verified=True)
+        self.batches = Batches(images, training.batch, run.seed, device, part, self.model.noises)
         self.step = Step(self.model, training, self.processes)
         learnt = self.step.times.state() if self.step.times else {}
         self.state = TrainingState(self.model, self.step.average, self.step.optimizer, learnt)

@@ -5,15 +5,17 @@ import torch
 from diffenc.data.catalog import DatasetSpec
 from diffenc.io.errors import UserError
 from diffenc.models import encoders
+from diffenc.models.dequantised import Dequantised
 from diffenc.models.diffusion import Diffusion
 from diffenc.models.mdm import LinearProcess
 from diffenc.models.model import Model
 from diffenc.models.multivariate import Multivariate
+from diffenc.models.processes import Fixed, Learned, Process
 from diffenc.models.schedules import Schedule
 from diffenc.networks.blocks import GROUPS, initialise, number_blocks
 from diffenc.networks.unet import Denoiser, EncoderNet
 from diffenc.zoo import plugins
-from diffenc.zoo.configs import ENCODERS, SCHEDULES, UNETS, ModelConfig, model_config, stages
+from diffenc.zoo.configs import ENCODERS, LOGITS, SCHEDULES, UNETS, ModelConfig, model_config, stages
 
 
 def assemble(
@@ -43,10 +45,12 @@ def assemble(
         UserError: an encoder or a schedule from outside cannot be had.
     """
     gammas = (config.gamma_min, config.gamma_max)
-    denoiser = Denoiser(config.variables * channels, levels, config.layers, config.width, dropout, *gammas)
+    sizes = {"more": config.more_channels * channels, "out": config.outputs * channels}
+    denoiser = Denoiser(channels, levels, config.layers, config.width, dropout, *gammas, **sizes)
     if config.process:
-        process = LinearProcess.named(config.process)
-        model: Model = Multivariate(schedule_of(schedule)(*gammas), process, denoiser, levels)
+        kind = Dequantised if config.bound == LOGITS else Multivariate
+        given = (schedule_of(schedule)(*gammas), _process(config), denoiser, levels)
+        model: Model = kind(*given, config.prediction, config.time == "matched")
     else:
         spread = spread or stages(config.encoder, config.blocks, side)
         encoder = _encoder(config, (channels, side, side), spread, dropout)
@@ -62,6 +66,22 @@ def schedule_of(name: str) -> type[Schedule]:
     if not issubclass(found, Schedule):
         raise UserError(f"{name}: is not a schedule; derive it from diffenc.models.schedules.Schedule")
     return found
+
+
+def _process(config: ModelConfig) -> Process:
+    """Raises UserError where the schedule's ends are out of a fixed process's reach."""
+    learned = config.process.startswith("learned")
+    if learned:
+        full = config.process == "learned_full"
+        return Learned(config.variables, full, config.stationary, config.init)
+    process = LinearProcess.named(config.process, config.variables, config.stationary, config.init)
+    low, high = process.reach()
+    if config.time == "matched" and not low < config.gamma_min < config.gamma_max < high:
+        raise UserError(
+            f"gamma_min, gamma_max: {config.process} has noise levels from {low:.4g} to {high:.4g}, not"
+            f" {config.gamma_min:g} to {config.gamma_max:g}; change them in `models`"
+        )
+    return Fixed(process)
 
 
 def _encoder(
@@ -106,7 +126,10 @@ def create(config: ModelConfig, spec: DatasetSpec, schedule: str, dropout: float
     """A model of that shape for a data set, with flax's initial weights from `seed`, on the CPU; also the dense and
     convolutional layers of an encoder from outside."""
     model = assemble(config, spec.channels, spec.levels, spec.side, schedule, dropout)
-    initialise(model, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    initialise(model, generator)
+    if isinstance(model, Multivariate):
+        model.process.initialise(generator)
     return model
 
 

@@ -19,8 +19,16 @@ SCHEDULES = {
 FIXED_ENDS = ("fixed", "monotone")
 LINES = ("fixed", "learned")
 WITHOUT_SHAPE = (*LINES, "monotone_vdm")  # that has a learning rate of its own
-# multivariate processes (`diffenc.models.mdm`) and their variables
-PROCESSES = {"vp": 1, "cld": 2, "malda": 3, "alda": 3}
+# multivariate processes (`diffenc.models.mdm`), and how many variables they can have
+PROCESSES = {
+    **{"vp": (1, 1), "cld": (2, 2), "malda": (2, 8), "alda": (3, 3)},
+    **{"learned": (1, 8), "learned_full": (2, 8)},
+}
+TIMES = ("matched", "vp")
+PIXELS, LOGITS = BOUNDS = ("pixels", "logits")
+UNIVARIATE, MULTIVARIATE, DEQUANTISED = KINDS = ("univariate", "multivariate", "dequantised")
+# what a univariate model does not have
+OF_PROCESS = ("process", "variables", "stationary", "init", "time", "bound")
 PREDICTIONS = ("v", "epsilon", "x")
 # the parameters of each weighting of `diffenc.models.weightings`, which needs torch
 WEIGHTINGS = {
@@ -36,7 +44,11 @@ class ModelConfig:
     """A model's shape; `layers` is the L and `width` the n of MATH.md, `blocks` the encoder's m.
 
     `encoder` is one of ENCODERS, the name of an installed one (`diffenc.zoo.plugins`), or "module:Class"; `options`
-    are such a class's. `process` is one of PROCESSES for a multivariate model.
+    are such a class's.
+
+    A multivariate model has a `process` of so many `variables` a dimension, the auxiliary ones with variance `init`
+    at tau = 0 and `stationary` in the end; a `time`, matched or vp; and a `bound`, on pixels, or the MDM paper's, on
+    dequantised logits. Its network predicts all epsilons of the state, or v or x from what the state knows of x.
     """
 
     prediction: str
@@ -50,11 +62,28 @@ class ModelConfig:
     gamma_max: float = 5.0
     options: dict[str, Any] = field(default_factory=dict)
     process: str | None = None
+    variables: int = 1
+    stationary: float = 1.0
+    init: float = 0.01
+    time: str = "matched"
+    bound: str = PIXELS
 
     @property
-    def variables(self) -> int:
-        """Of each dimension."""
-        return PROCESSES[self.process] if self.process else 1
+    def more_channels(self) -> int:
+        """Of the denoiser's input, for an image's."""
+        return self.variables - 1
+
+    @property
+    def outputs(self) -> int:
+        """Of the denoiser, for a channel of an image."""
+        return self.variables if self.prediction == "epsilon" else 1
+
+    @property
+    def kind(self) -> str:
+        """One of KINDS, on which it depends what can be measured."""
+        if not self.process:
+            return UNIVARIATE
+        return DEQUANTISED if self.bound == LOGITS else MULTIVARIATE
 
     @property
     def has_formula(self) -> bool:
@@ -62,14 +91,18 @@ class ModelConfig:
         return self.encoder in ENCODERS
 
     def record(self) -> dict[str, Any]:
-        """As a run's configuration keeps it: options only where there are some."""
-        found = asdict(self)
-        return {name: value for name, value in found.items() if value or name not in ("options", "process")}
+        """As a run's configuration keeps it: options only where there are some, a process's likewise."""
+        absent = {"options": not self.options, **dict.fromkeys(OF_PROCESS, not self.process)}
+        return {name: value for name, value in asdict(self).items() if not absent.get(name)}
 
 
 _SMALL = ModelConfig("v", layers=8, width=128)
 _LARGE = ModelConfig("v", layers=32, width=128)
 _TINY = ModelConfig("v", layers=2, width=32, encoder_width=32)
+_MULTIVARIATE = (
+    *(("VP", "vp", 1), ("CLD", "cld", 2), ("MALDA", "malda", 3), ("ALDA", "alda", 3)),
+    *((f"learned{variables}", "learned", variables) for variables in (1, 2, 3)),
+)
 MODELS = {
     "VDM-8": replace(_SMALL, prediction="epsilon"),
     "VDMv-8": _SMALL,
@@ -90,8 +123,11 @@ MODELS = {
     "VDMv-4": replace(_TINY, layers=4),
     "VDM-2": replace(_TINY, prediction="epsilon"),
     "VDMv-2": _TINY,
-    **{f"MDM-2-{name}": replace(_TINY, prediction="epsilon", process=name) for name in PROCESSES},
-    **{f"MDM-8-{name}": replace(_SMALL, prediction="epsilon", process=name) for name in PROCESSES},
+    **{
+        f"MDM-{name}-{shape.layers}": replace(shape, prediction="epsilon", process=process, variables=variables)
+        for shape in (_TINY, _SMALL)
+        for name, process, variables in _MULTIVARIATE
+    },
     "DiffEnc-2-nt": replace(_TINY, encoder="non_trainable"),
     "DiffEnc-2-1": replace(_TINY, encoder="unet", blocks=1),
     "DiffEnc-2-2": replace(_TINY, encoder="unet_mult_res", blocks=2),
@@ -109,7 +145,8 @@ def adapted(config: ModelConfig, spec: DatasetSpec) -> ModelConfig:
     The paper's large models are twice as wide on ImageNet32. With fewer levels than 256, gamma_min rises, so that
     the noise at t = 0 is the same fraction of the distance between two levels.
     """
-    gamma_min = round(config.gamma_min + 2 * math.log(256 / spec.levels), 1)
+    coarser = 2 * math.log(256 / spec.levels) if config.bound == PIXELS else 0.0
+    gamma_min = round(config.gamma_min + coarser, 1 if coarser else 3)
     wide = spec.wide and config.layers >= _LARGE.layers
     return replace(config, gamma_min=gamma_min, width=256 if wide else config.width)
 

@@ -67,7 +67,7 @@ class Flops(NamedTuple):
 
 def flops(config: ModelConfig, spec: DatasetSpec) -> Flops:
     """Floating-point operations of a model of this shape on images of that data set."""
-    denoiser = _denoiser(config.variables * spec.channels, config.layers, config.width, spec.side).flop
+    denoiser = _denoiser(config, spec).flop
     if config.encoder in ("identity", "non_trainable"):
         return Flops(denoiser, 0, 0)
     if not config.has_formula:
@@ -79,7 +79,7 @@ def flops(config: ModelConfig, spec: DatasetSpec) -> Flops:
 
 def parameters(config: ModelConfig, spec: DatasetSpec, schedule: str) -> int:
     """Parameters of a model of this shape; a learned schedule's w and b are among them."""
-    found = _denoiser(config.variables * spec.channels, config.layers, config.width, spec.side).parameters
+    found = _denoiser(config, spec).parameters + _of_process(config)
     if not config.has_formula:
         found += _counted(config, spec).parameters
     elif config.encoder not in ("identity", "non_trainable"):
@@ -107,16 +107,23 @@ def _counted(config: ModelConfig, spec: DatasetSpec) -> Count:
     return Count(counter.get_total_flops(), sum(parameter.numel() for parameter in encoder.parameters()))
 
 
-def _denoiser(channels: int, layers: int, width: int, side: int) -> Count:
+def _of_process(config: ModelConfig) -> int:
+    """q and d of a learned process."""
+    sizes = {"learned": (2, 1), "learned_full": (2, 2)}.get(config.process, ())
+    return sum(config.variables**power for power in sizes)
+
+
+def _denoiser(config: ModelConfig, spec: DatasetSpec) -> Count:
     """`diffenc.networks.unet.Denoiser`: L blocks down, the middle, L + 1 blocks up with skips."""
+    layers, width, side = config.layers, config.width, spec.side
     return (
         _embedding(width)
-        + _conv(5 * channels, width, side)
+        + _conv((5 + config.more_channels) * spec.channels, width, side)
         + _block(width, width, 4 * width, side) * (layers + 2)
         + _attention(width, side)
         + _block(2 * width, width, 4 * width, side) * (layers + 1)
         + _norm(width)
-        + _conv(width, channels, side)
+        + _conv(width, config.outputs * spec.channels, side)
     )
 
 

@@ -31,10 +31,12 @@ STUDY = {
 }
 
 
-def train(digits, out, model="VDMv-2", seed=1, checkpoint_steps=None, schedule="fixed", again=False, **protocol):
+def train(
+    digits, out, model="VDMv-2", seed=1, checkpoint_steps=None, schedule="fixed", again=False, shape=None, **protocol
+):
     usual = {"steps": 6, "batch": 8, "warmup": 2, "log_every": 2, "ema": 0.9, "precision": "float32"}
     training = Training(**usual | protocol)
-    trainer = Trainer(Run("digits", model, schedule, seed), training, "test", digits, out, CPU)
+    trainer = Trainer(Run("digits", model, schedule, seed), training, "test", digits, out, CPU, base=shape)
     trainer.run(checkpoint_steps, 600, again)
     return out
 
