@@ -26,6 +26,7 @@ from diffenc.results.runs import IDENTITY
 from diffenc.study.settings import Evaluation, FidOfRun, Samples
 from diffenc.study.stages import MEASUREMENTS, MODEL
 from diffenc.zoo.authors_config import read_config
+from diffenc.zoo.configs import UNIVARIATE
 
 if TYPE_CHECKING:
     from diffenc.models.diffusion import Diffusion
@@ -101,6 +102,9 @@ def sample(options: Namespace, processes: "Processes") -> None:
     chosen = {name: getattr(options, name) for name in Samples.model_fields}
     settings = checked(Samples, **chosen)
     model, _ = _load(options)
+    if (settings.sampler and model.kind == UNIVARIATE) or (settings.fit and model.kind != UNIVARIATE):
+        asked = "sampler" if settings.sampler else "fit"
+        raise UserError(f"--{asked}: is not there for {model.kind} models such as {options.model}; take it out")
     shape = tuple(data.manifest(options.data)["shape"])
     if settings.count < (count := max(options.processes, processes.size)):
         raise UserError(f"--processes {count}: are more than the --count of {settings.count} samples; ask for fewer")
@@ -263,6 +267,9 @@ def _sample(parsers: Parsers) -> None:
     one.add_argument("--seed", type=int, default=defaults.seed)
     one.add_argument("--precision", choices=["float32", "bf16"], default=defaults.precision)
     one.add_argument("--fit", type=positive, help="the best T steps instead of even ones, by so many training images")
+    one.add_argument(
+        "--sampler", choices=["euler_maruyama"], help="in place of ancestral steps (multivariate models)"
+    )
     one.add_argument("--first", type=int, default=0, help="position of the first, for samples in parts (default: 0)")
     one.add_argument("--out", type=Path, required=True, help="the .npz")
 

@@ -11,6 +11,7 @@ from diffenc.models import noise
 from diffenc.models.diffusion import Diffusion
 from diffenc.models.finite_depth import Steps
 from diffenc.models.model import Model
+from diffenc.models.multivariate import Multivariate
 from diffenc.models.noise import Purpose
 from diffenc.runtime.device import compiled, compute_dtype, exact_float32
 from diffenc.runtime.processes import Processes
@@ -44,7 +45,9 @@ def draw_samples(
     processes, model, state = processes or Processes(device), model.to(device), model.state_shape(shape)
     model.compute_in(compute_dtype(settings.precision))
 
-    if settings.fit:
+    if settings.sampler:
+        steps = Steps(model.euler_levels(settings.steps).cpu().numpy(), np.ones(settings.steps))
+    elif settings.fit:
         steps = fit(model, train[: settings.fit], settings.seed, batch, device).of(settings.steps, best_sigma=True)
     else:
         times = [i / settings.steps for i in range(settings.steps + 1)]
@@ -54,7 +57,8 @@ def draw_samples(
         def step_noise(i: int) -> Tensor:
             return noise.normal(noise.keys(noise.stream(settings.seed, Purpose.SAMPLE, i), positions), state)
 
-        return ancestral(model, steps, step_noise).cpu().numpy()
+        draw_steps = euler_maruyama if settings.sampler else ancestral
+        return draw_steps(model, steps, step_noise).cpu().numpy()
 
     positions = torch.arange(first, first + settings.count, device=device)[processes.part(settings.count)]
     parts = processes.gather(np.concatenate([draw(some) for some in positions.split(batch)]))
@@ -76,6 +80,16 @@ def ancestral(model: Model, steps: Steps, noise: Callable[[int], Tensor]) -> Ten
     for i in reversed(range(len(spread))):
         # sigma_P = sigma_Q / sqrt(w)
         z = step(z, gammas[i], gammas[i + 1], spread[i] * noise(i))
+    return model.decode(z)
+
+
+def euler_maruyama(model: Multivariate, steps: Steps, noise: Callable[[int], Tensor]) -> Tensor:
+    """Images (B, C, H, W) uint8 as the MDM paper draws them, the last step without noise; see `ancestral`."""
+    z = model.start(noise(len(steps.ratios)))
+    gammas = torch.as_tensor(steps.gammas, device=z.device)
+    step = compiled(model.euler_step, z.device)
+    for i in reversed(range(len(steps.ratios))):
+        z = step(z, gammas[i], gammas[i + 1], noise(i) if i else torch.zeros_like(z))
     return model.decode(z)
 
 

@@ -60,6 +60,10 @@ class Dequantised(Multivariate):
         diffusion = self.diffusion(x, at.part(slice(2, None)), slope, noise, keys)
         return LossTerms(rest, self.latent(x, at.kernel.part(slice(1, 2))), diffusion)
 
+    def data(self, images: Tensor, eps_0: Tensor) -> Tensor:
+        """Logits of the dequantised pixels."""
+        return logits(images, ndtr(eps_0), self.levels)[0]
+
     def decode(self, z_0: Tensor) -> Tensor:
         """z_0 (B, K C, H, W) -> the pixels (B, C, H, W) uint8 in whose cell its data's mean lies."""
         k = self.at(self.ends()[0][None]).kernel

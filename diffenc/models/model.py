@@ -88,6 +88,19 @@ class Model(nn.Module, ABC):
         """Channels of eps_t, for an image's."""
         return self.variables
 
+    def weights(self, gamma: Tensor) -> Tensor:
+        """How much each direction of noise counts in the diffusion term at gamma (B,): (B, K), ascending."""
+        return torch.ones_like(gamma)[:, None]
+
+    def matrices(self) -> tuple[Tensor, Tensor]:
+        """Q and D of the process in its own time, both (K, K): dy = -(Q + D) y dtau + sqrt(2 D) dB if M = 1."""
+        half = self.ends()[0].new_full((1, 1), 0.5)
+        return torch.zeros_like(half), half
+
+    def own_error(self, images: Tensor, gamma: Tensor, slope: Tensor, eps_0: Tensor, eps_t: Tensor) -> Tensor:
+        """What of the diffusion term is no error in x: (B,) nats, for arguments as in `terms_at`."""
+        return torch.zeros_like(gamma)
+
     def undecayed(self) -> list[nn.Parameter]:
         """Beside biases, what a weight decay would pull from where it belongs."""
         return [] if self.schedule.decays else list(self.schedule.parameters())

@@ -111,7 +111,7 @@ class Multivariate(Model):
         """The negative ELBO."""
         ends = torch.stack(self.ends())
         at = self.at(torch.cat([ends.to(gamma.dtype), gamma]))
-        x = self.scale(images)
+        x = self.data(images, eps_0)
         reconstruction = self.reconstruction(images, x, at.part(slice(0, 1)), eps_0)
         diffusion = self.diffusion(x, at.part(slice(2, None)), slope, eps_t, keys)
         return LossTerms(reconstruction, self.latent(x, at.kernel.part(slice(1, 2))), diffusion)
@@ -150,6 +150,34 @@ class Multivariate(Model):
         half = torch.linalg.solve_triangular(L, (2 * self.process().D).expand_as(L), upper=False)
         return torch.linalg.solve_triangular(L, half.mT, upper=False) * at.speed[:, None, None]
 
+    def weights(self, gamma: Tensor) -> Tensor:
+        """The eigenvalues of G at gamma (B,): (B, K), ascending, in float64."""
+        return torch.linalg.eigvalsh(self.weight(self.at(gamma)))
+
+    def matrices(self) -> tuple[Tensor, Tensor]:
+        """Q and D, both (K, K), in float64."""
+        process = self.process()
+        return process.Q, process.D
+
+    def data(self, images: Tensor, eps_0: Tensor) -> Tensor:
+        """What the process carries: x (B, C, H, W)."""
+        return self.scale(images)
+
+    def own_error(self, images: Tensor, gamma: Tensor, slope: Tensor, eps_0: Tensor, eps_t: Tensor) -> Tensor:
+        """The network's own: what it misses of the noise that the state itself tells, r: (B,) nats.
+
+        (eps - eps_hat)^T G (eps - eps_hat) is rho d(-log rho)/dgamma ||x - x_hat||^2 and this, which is not negative
+        and could be 0 whatever the data. Where the network sees r, and is not asked for it, it is.
+        """
+        if not self.of_state:
+            return torch.zeros_like(gamma)
+        x, at = self.data(images, eps_0), self.at(gamma)
+        error = self._error_of_state(x, at, eps_t[:, : self.variables * x.shape[1]])
+        along = torch.einsum("bi,bi...->b...", self._pull(at).to(x.dtype), error)
+        rate = (at.speed * at.kernel.minus_drho_dtau).to(x.dtype)  # rho d(-log rho)/dgamma
+        whole = (error * mixed(self.weight(at), error)).flatten(1).sum(1)
+        return 0.5 * slope * (whole - rate * along.square().flatten(1).sum(1))
+
     def missed(self, x_t: Tensor, gamma: Tensor, eps: Tensor) -> Tensor:
         """x - x_hat (B, C, H, W) at gamma_t (B,), with noise (B, K C, H, W); in x_t's precision but for the network.
 
@@ -157,7 +185,7 @@ class Multivariate(Model):
         """
         at, noise, precision = self.at(gamma), eps.to(x_t.dtype), self.ends()[0].dtype
         if self.of_state:
-            error = self._error_of_state(x_t, at, noise, None, precision)
+            error = self._error_of_state(x_t, at, noise, precision=precision)
             return -torch.einsum("bi,bi...->b...", self._pull(at).to(x_t.dtype), error)
         a, s = self._roots(at, x_t)
         xi = noise[:, : x_t.shape[1]]
@@ -179,14 +207,25 @@ class Multivariate(Model):
         return (mean + moved).flatten(1, 2)
 
     def euler_step(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor) -> Tensor:
-        """Euler-Maruyama's step of du = [-A u + 2D score] dtau + sqrt(2D) dB, from gamma_t to gamma_s, both ()."""
+        """Euler-Maruyama's step of du = [-A u + 2D score] dtau + sqrt(2D) dB, from gamma_t to gamma_s, both ().
+
+        In the paper's t: its width is beta(t) (t - s), dtau = beta dt.
+        """
         at, process = self.at(torch.stack([gamma_s, gamma_t])), self.process()
-        wide, u, above = at.tau[1] - at.tau[0], self.parted(z_t), at.part(slice(1, 2))
+        s, t = _paper_time(at.tau)
+        wide, u, above = (0.1 + 9.9 * t) * (t - s), self.parted(z_t), at.part(slice(1, 2))
         values, vectors = torch.linalg.eigh(2 * process.D)
-        root = vectors * values.clamp(min=0).sqrt()
+        root = vectors * values.clamp(min=0).sqrt() @ vectors.T
         score = mixed(2 * process.D[None], self.score(z_t, above))
         drift = score - mixed(process.A[None], u)
         return (u + wide.to(u.dtype) * drift + mixed(wide.sqrt() * root[None], self.parted(eps))).flatten(1, 2)
+
+    def euler_levels(self, steps: int) -> Tensor:
+        """gamma (steps + 1,) of the paper's times, between the ends, dense near 0 by a square; in float64."""
+        t_0, t_1 = _paper_time(self.at(torch.stack(self.ends())).tau)
+        t = t_0 + (t_1 - t_0) * torch.linspace(0, 1, steps + 1, dtype=t_0.dtype, device=t_0.device) ** 2
+        tau = 0.1 * t + 4.95 * t**2
+        return -self.process().kernel(tau).rho.log() if self.matched else torch.log(torch.expm1(tau))
 
     def score(self, z_t: Tensor, at: At) -> Tensor:
         """The network's score, (B, K, C, H, W), at one level: -L^-T eps_hat, or -Sigma^-1 (u - m x_hat)."""
@@ -218,7 +257,7 @@ class Multivariate(Model):
         return likelihood.most_likely(x, first.level[0].to(z_0.dtype), self.levels)
 
     def _error_of_state(
-        self, x: Tensor, at: At, noise: Tensor, keys: Tensor | None, precision: torch.dtype | None = None
+        self, x: Tensor, at: At, noise: Tensor, keys: Tensor | None = None, precision: torch.dtype | None = None
     ) -> Tensor:
         """eps - eps_hat, (B, K, C, H, W)."""
         k = at.kernel
@@ -253,3 +292,8 @@ class Multivariate(Model):
     def parted(self, state: Tensor) -> Tensor:
         """(B, K C, H, W) -> (B, K, C, H, W)."""
         return state.unflatten(1, (self.variables, -1))
+
+
+def _paper_time(tau: Tensor) -> Tensor:
+    """The paper's t, where beta(t) = 0.1 + 9.9 t and tau = 0.1 t + 4.95 t^2."""
+    return (torch.sqrt(0.01 + 19.8 * tau) - 0.1) / 9.9

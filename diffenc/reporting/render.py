@@ -28,7 +28,7 @@ def figure(kind: str, of: str, study: Study, folder: Path, stem: Path) -> None:
 
 
 def _of_run(kind: str, run: Run, study: Study, folder: Path, stem: Path) -> None:
-    if not belongs(OF_A_RUN[kind].which, study, run):
+    if not belongs(OF_A_RUN[kind], study, run):
         raise UserError(f"{run.path}: {run.model} has no encoder, x_t = x; {kind} shows models that have one")
     file = run_folder(folder, run) / OF_A_RUN[kind].file
     title = f"{run.model} on {study.spec(run.dataset).title}, {run.schedule} schedule, seed {run.seed}"

@@ -3,7 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN, OF_THE_STUDY, TABLES, TABLES_BY_NAME, Which
+from diffenc.study.outputs import (
+    OF_A_GROUP,
+    OF_A_RUN,
+    OF_THE_STUDY,
+    TABLES,
+    TABLES_BY_NAME,
+    GroupFigure,
+    RunFigure,
+    Table,
+)
 from diffenc.study.settings import NO_INCEPTION
 from diffenc.study.stages import FID, FILES, MEASUREMENTS, as_options
 from diffenc.study.study import Run, Study, run_folder
@@ -28,7 +37,7 @@ def _has_rows(kind: str, part: Study) -> bool:
         return bool(part.comparisons)
     if kind == "fid":
         return bool(part.fid_runs())
-    return any(belongs(table.which, part, run) for run in part.all_runs)
+    return any(belongs(table, part, run) for run in part.all_runs)
 
 
 def figures_of(study: Study, dataset: str) -> list[str]:
@@ -39,7 +48,7 @@ def figures_of(study: Study, dataset: str) -> list[str]:
         if (figure.with_ or kind) in study.figures
         for group in study.groups(dataset).values()
         for runs in group.values()
-        if belongs(figure.which, study, runs[0])
+        if belongs(figure, study, runs[0])
     ]
     of_groups = [
         f"figures/{kind}/{dataset}/{schedule}"
@@ -68,9 +77,7 @@ def files_shown(study: Study) -> set[Path]:
         firsts = [runs[0] for runs in models.values()]
         for kind, figure in OF_A_RUN.items():
             if (figure.with_ or kind) in study.figures:
-                found.update(
-                    run_folder(Path(), run) / figure.file for run in firsts if belongs(figure.which, study, run)
-                )
+                found.update(run_folder(Path(), run) / figure.file for run in firsts if belongs(figure, study, run))
     return found
 
 
@@ -81,11 +88,13 @@ def options_of(command: str, study: Study, dataset: str) -> str:
     return as_options(settings[command]) if command in settings else ""
 
 
-def belongs(which: Which, study: Study, run: Run) -> bool:
-    """Whether a figure or table of `which` runs shows this one."""
-    if which == "trained":
+def belongs(output: Table | RunFigure | GroupFigure, study: Study, run: Run) -> bool:
+    """Whether a figure or table shows this run: it is of those that it is about, and can be measured."""
+    if output.which == "trained":
         return run in study.training
-    return which == "all" or study.shape(run).encoder != "identity"
+    if output.which == "encoder":
+        return study.shape(run).encoder != "identity"
+    return study.can_be_measured(run, output.file)
 
 
 def group_files(kind: str, study: Study, dataset: str, schedule: str, folder: Path) -> dict[str, list[Path]]:
@@ -95,7 +104,7 @@ def group_files(kind: str, study: Study, dataset: str, schedule: str, folder: Pa
     return {
         model: [run_folder(folder, run) / figure.file for run in (runs if figure.all_seeds else runs[:1])]
         for model, runs in group.items()
-        if belongs(figure.which, study, runs[0])
+        if belongs(figure, study, runs[0])
     }
 
 
@@ -111,7 +120,7 @@ def table_files(kind: str, study: Study, folder: Path) -> list[Path]:
     table = TABLES_BY_NAME.get(kind)
     if not table or not table.file or (table.file == FID and not study.fid):
         return []
-    runs = [run for run in study.all_runs if belongs(table.which, study, run)]
+    runs = [run for run in study.all_runs if belongs(table, study, run)]
     if table.file == FID:
         runs = study.fid_runs() if study.fid.weights != NO_INCEPTION else []
     return [run_folder(folder, run) / table.file for run in runs]

@@ -8,12 +8,13 @@ from diffenc.data.catalog import DATASETS
 from diffenc.io.errors import UserError
 from diffenc.study.outputs import OF_A_GROUP, TABLES_BY_NAME
 from diffenc.study.settings import NO_INCEPTION
-from diffenc.study.stages import FILES, MEASUREMENTS
+from diffenc.study.stages import FILES, kinds_of
 from diffenc.zoo import plugins
 from diffenc.zoo.authors_config import read_config
 from diffenc.zoo.configs import (
     ENCODERS,
     FIXED_ENDS,
+    KINDS,
     LINES,
     LOGITS,
     MODELS,
@@ -148,18 +149,18 @@ def _check_process(name: str, model: "Model", shape: ModelConfig) -> None:
 
 
 def _check_multivariate(study: "Study") -> None:
-    """What is asked of models whose dimensions have several variables, and is not there for them."""
-    for run in (run for run in study.all_runs if run in study.training):
-        if (kind := study.shape(run).kind) == UNIVARIATE:
-            continue
-        said = f"is not there for {kind} models ({run.model}); take it out, or them"
-        for key, asked, known in (("tables", study.tables, TABLES_BY_NAME), ("figures", study.figures, OF_A_GROUP)):
-            for name in asked:
-                needs = known[name].file if name in known and known[name].which == "all" else None
-                if any(one.file == needs and kind not in one.of for one in MEASUREMENTS.values()):
-                    raise ValueError(f"{key}: {name} {said}")
-        if study.samples.fit:
-            raise ValueError(f"samples.fit: {said}")
+    """What is asked of models that do not have it: a table that shows none, and samples in fitted steps."""
+    shapes = {run.model: study.shape(run) for run in study.all_runs}
+    for key, asked, known in (("tables", study.tables, TABLES_BY_NAME), ("figures", study.figures, OF_A_GROUP)):
+        for name in asked:
+            kinds = kinds_of(known[name].file) if name in known and known[name].which == "all" else KINDS
+            if not any(shape.kind in kinds for shape in shapes.values()):
+                raise ValueError(f"{key}: {name} is of {' and '.join(kinds)} models, here is none; take it out")
+    for name, shape in shapes.items():
+        if study.samples.fit and shape.kind != UNIVARIATE:
+            raise ValueError(f"samples.fit: is not there for multivariate models ({name}); take it out, or them")
+        if study.samples.sampler and shape.kind == UNIVARIATE:
+            raise ValueError(f"samples.sampler: is there for multivariate models, {name} is none; take one out")
 
 
 def _check_datasets(study: "Study") -> None:

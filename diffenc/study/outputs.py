@@ -17,6 +17,7 @@ from diffenc.study.stages import (
     INSPECTION,
     NOISE_LEVELS,
     PER_IMAGE,
+    PROCESS,
     SAMPLES,
 )
 
@@ -117,6 +118,13 @@ FIGURES_BY_NAME: dict[str, RunFigure | GroupFigure] = {
         " weightings over log SNR with their slopes by gamma, each over its largest value.",
         usual=False,
     ),
+    "processes": GroupFigure(
+        PROCESS,
+        "Diffusion processes: log SNR over t, the weight that the diffusion term puts on each direction of a state's"
+        " noise, the diffusion loss in bits per dimension per unit of log SNR, and what of it is the network's own"
+        " error, over t.",
+        usual=False,
+    ),
     "compression": GroupFigure(
         COMPRESSION,
         "Test images compressed with each model: what the code takes net, top-down, and the whole file with the best"
@@ -141,6 +149,7 @@ TABLES_BY_NAME = {
         "The variance of the diffusion term under schedules with the same ends", NOISE_LEVELS, usual=False
     ),
     "weightings": Table("Weighted losses, and the same as bounds of noised data", NOISE_LEVELS, usual=False),
+    "process": Table("The diffusion process, and what of a difference is its noise range", PROCESS, usual=False),
     "compression": Table("Real bits: test images compressed and back", COMPRESSION, usual=False),
     "objectives": Table("What the models descended, and what came of it", FID, usual=False),
     "fid": Table("FID", FID, usual=False),

@@ -143,16 +143,22 @@ class Evaluation(Strict):
 
 
 class Samples(Strict):
-    """Ancestral samples: how many, in how many steps T: even ones, or the best, fitted on `fit` training images."""
+    """Samples: how many, in how many steps T: even ones, or the best, fitted on `fit` training images.
+
+    By ancestral steps, or for multivariate models by the MDM paper's `sampler`.
+    """
 
     count: Positive = 64
     steps: Positive = 1000
     seed: Seed = 0
     precision: Literal["float32", "bf16"] = "float32"
     fit: Positive | None = None
+    sampler: Literal["euler_maruyama"] | None = None
 
     @model_validator(mode="after")
     def _few_enough(self) -> "Samples":
+        if self.fit and self.sampler:
+            raise ValueError("sampler: has times of its own; take it out, or fit")
         if self.fit and self.steps > MOST_STEPS:
             raise ValueError(f"fit: of more than {MOST_STEPS} steps the best are not fitted; take fewer, or no fit")
         return self
@@ -199,6 +205,14 @@ class NoiseLevels(Strict):
     images: Positive = 1000
     passes: Positive = 10
     bins: Positive = 100
+    seed: Seed = 0
+
+
+class Process(Strict):
+    """The diffusion process: what one draw of the bound varies by, and the network's own error."""
+
+    images: Positive = 1000
+    passes: Annotated[int, Field(ge=2)] = 10
     seed: Seed = 0
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from diffenc.io.schema import Strict
 from diffenc.study import versions
-from diffenc.study.settings import GRID, MOST_STEPS, Compression, Depth, Inspection, NoiseLevels
+from diffenc.study.settings import GRID, MOST_STEPS, Compression, Depth, Inspection, NoiseLevels, Process
 from diffenc.zoo.configs import KINDS, MULTIVARIATE, UNIVARIATE
 from diffenc.zoo.flops import Flops
 
@@ -28,6 +28,7 @@ SAMPLES = "samples.npz"
 INSPECTION = "inspection.npz"
 DEPTH = "depth.json"
 NOISE_LEVELS = "noise_levels.npz"
+PROCESS = "process.npz"
 COMPRESSION = "compression.json"
 FID_SAMPLES = "fid_samples"
 FID = "fid.json"
@@ -85,7 +86,7 @@ def _deepening(settings: Depth, images: int, cost: Flops) -> int:
     return settings.passes * images * (cost.bound + ways * once) + fitting
 
 
-def _at_all_levels(settings: NoiseLevels, images: int, cost: Flops) -> int:
+def _at_all_levels(settings: NoiseLevels | Process, images: int, cost: Flops) -> int:
     """The bound, for each image and pass."""
     return settings.passes * images * cost.bound
 
@@ -136,6 +137,17 @@ MEASUREMENTS = {
         flop=_at_all_levels,
         of=KINDS,
     ),
+    "process": Measurement(
+        PROCESS,
+        "process.process",
+        "Measure the diffusion process: noise range, weight, and what the network errs by itself.",
+        version=1,
+        key="process",
+        settings=Process,
+        what_for="to measure processes",
+        flop=_at_all_levels,
+        of=KINDS,
+    ),
     "bits": Measurement(
         COMPRESSION,
         "compression.compression",
@@ -148,6 +160,13 @@ MEASUREMENTS = {
         flop=_compressing,
     ),
 }
+
+
+def kinds_of(file: str | None) -> tuple[str, ...]:
+    """The kinds of models that a run's file can be made of."""
+    return next((one.of for one in MEASUREMENTS.values() if one.file == file), KINDS)
+
+
 # the command and the file that it writes; FID goes by samples and is apart
 FILES = {"evaluate": EVALUATION, "sample": SAMPLES, **{name: one.file for name, one in MEASUREMENTS.items()}}
 

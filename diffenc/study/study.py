@@ -24,7 +24,7 @@ from diffenc.study.settings import (
     Training,
     Weights,
 )
-from diffenc.study.stages import MEASUREMENTS
+from diffenc.study.stages import MEASUREMENTS, kinds_of
 from diffenc.zoo.authors_config import read_config
 from diffenc.zoo.configs import MODELS, ModelConfig, adapted
 
@@ -183,6 +183,10 @@ class Study(_Measured):
         if group.weights:
             return read_config(group.weights.config)[0]
         return adapted(self.base_shape(run.model), self.spec(run.dataset))
+
+    def can_be_measured(self, run: Run, file: str | None) -> bool:
+        """Whether that file, or the like, can be made of the run's model."""
+        return self.shape(run).kind in kinds_of(file)
 
     def base_shape(self, model: str) -> ModelConfig:
         """The shape of a model, the zoo's or the study's own, before it is adapted to a data set."""

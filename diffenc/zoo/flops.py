@@ -9,7 +9,7 @@ import itertools
 from typing import NamedTuple
 
 from diffenc.data.catalog import DatasetSpec
-from diffenc.zoo.configs import SCHEDULES, ModelConfig, stages
+from diffenc.zoo.configs import DEQUANTISED, SCHEDULES, ModelConfig, stages
 
 # a backward pass costs two forward passes: the derivatives by a layer's input and by its weights
 _WITH_BACKWARD = 3
@@ -42,12 +42,13 @@ class Flops(NamedTuple):
     """Floating-point operations an image of one forward pass of each network.
 
     The encoder's are 0 if it has no weights; those of its `stem`, the two convolutions before it meets gamma, are
-    among them.
+    among them. The bound takes so many `passes` of the denoiser.
     """
 
     denoiser: int
     encoder: int
     stem: int
+    passes: int = 1
 
     @property
     def forward(self) -> int:
@@ -56,8 +57,8 @@ class Flops(NamedTuple):
 
     @property
     def bound(self) -> int:
-        """The negative ELBO of an image: a denoiser pass and 4 encoder passes, but one of their stem."""
-        return self.denoiser + _ENCODER_PASSES * (self.encoder - self.stem) + self.stem
+        """The negative ELBO of an image: the denoiser's passes and 4 of the encoder, but one of their stem."""
+        return self.passes * self.denoiser + _ENCODER_PASSES * (self.encoder - self.stem) + self.stem
 
     @property
     def training(self) -> int:
@@ -69,7 +70,8 @@ def flops(config: ModelConfig, spec: DatasetSpec) -> Flops:
     """Floating-point operations of a model of this shape on images of that data set."""
     denoiser = _denoiser(config, spec).flop
     if config.encoder in ("identity", "non_trainable"):
-        return Flops(denoiser, 0, 0)
+        # on logits it has an offset at t = 0
+        return Flops(denoiser, 0, 0, passes=2 if config.kind == DEQUANTISED else 1)
     if not config.has_formula:
         return Flops(denoiser, _counted(config, spec).flop, 0)
     width = config.encoder_width

@@ -141,6 +141,8 @@ def test_what_epsilons_say_of_x(name):
         diffusion = model.diffusion(x, at, torch.ones_like(t), noise)
         own = 0.5 * torch.exp(-gamma) * missed.square().flatten(1).sum(1)
         assert (diffusion - own > -1e-12).all()
+        found = model.own_error(images, gamma, torch.ones_like(t), None, noise)
+        torch.testing.assert_close(found, diffusion - own, rtol=1e-9, atol=1e-12)
         k = at.kernel.part(slice(0, 1))
         eps = torch.einsum("ij,j...->i...", k.axes()[0], noise[0].unflatten(0, (K, 1)))
         u = k.mean[0][:, None, None, None] * x[0] + torch.einsum("ij,j...->i...", k.cholesky[0], eps)
@@ -199,10 +201,38 @@ def test_euler_maruyama_of_gaussian_data(name, excess):
     """The paper's sampler: 100 steps over its own time, dense near 0."""
     process, s, count = process_of(name), 0.4, 20_000
     model = Multivariate(scheduled(-9.162, 5.044), process, Best(process, s, matched=False), 256, matched=False)
-    t = 1e-3 + (1 - 1e-3) * torch.linspace(0, 1, 101, dtype=torch.float64) ** 2
-    tau = 0.1 * t + 4.95 * t**2
-    z = sampled(model, torch.log(torch.expm1(tau)), count, model.euler_step)
+    gammas = model.euler_levels(100)
+    z = sampled(model, gammas, count, model.euler_step)
     assert model.parted(z)[:, 0].var().item() / s**2 - 1 == pytest.approx(excess, abs=4 * (2 / count) ** 0.5)
+
+
+@pytest.mark.parametrize("name", ["vpsde", "cld", "malda", "learned_2"])
+def test_the_authors_own_euler_maruyama_step(name):
+    """At one of their times, with the network of their vectors; their grid of 10 steps too."""
+    arrays = np.load(FOLDER / f"{name}.npz")
+    a = {key: torch.tensor(arrays[key]) for key in arrays.files}
+    if "q_raw" in a:
+        process = Learned(2)
+        process.q.data, process.d.data = a["q_raw"], a["d_raw"]
+    else:
+        process = Fixed(LinearProcess.named(name.replace("vpsde", "vp")))
+
+    def gamma_of(t):
+        return torch.log(torch.expm1(0.1 * t + 4.95 * t**2))
+
+    times = 1 - a["sampling_times"].flip(0)
+    net = Linear(arrays, [0, 1])  # of t, which the test gives in gamma's place
+    ends = gamma_of(times)[[0, -1]].tolist()
+    model = Multivariate(scheduled(*ends), process, net, 256, matched=False)
+    gammas = model.euler_levels(10)
+    torch.testing.assert_close(gammas, gamma_of(times), rtol=1e-9, atol=1e-9)
+    t = 1 - a["sampling_times"][a["em_i"]]
+    net.ends = [gammas[-1 - a["em_i"]].item() - t.item(), gammas[-1 - a["em_i"]].item() - t.item() + 1]
+    u, noise = (a[key].flatten(1, 2) for key in ("em_u", "em_noise"))
+    at = -1 - int(a["em_i"])
+    for key, eps in (("em_mean", torch.zeros_like(noise)), ("em_next", noise)):
+        found = model.euler_step(u, gammas[at - 1], gammas[at], eps)
+        np.testing.assert_allclose(found.detach().numpy(), a[key].flatten(1, 2).numpy(), rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("matched", [True, False])

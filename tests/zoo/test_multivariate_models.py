@@ -38,6 +38,8 @@ def test_sizes(name):
     assert parameters(build(name, DIGITS, "fixed")) == by_formula(shape, DIGITS, "fixed")
     vdm = adapted(MODELS["VDM-2"], DIGITS)
     assert 1 <= flops(shape, DIGITS).training / flops(vdm, DIGITS).training < 1.1
+    twice = flops(replace(shape, bound="logits"), DIGITS)  # the offset is a pass of its own
+    assert twice.training == 2 * flops(shape, DIGITS).training
 
 
 def test_trained_cut_short_evaluated_sampled_and_what_is_not_there(tmp_path, capsys):
@@ -51,6 +53,21 @@ def test_trained_cut_short_evaluated_sampled_and_what_is_not_there(tmp_path, cap
     on = ["--model", str(tmp_path / "cut"), "--data", str(tmp_path / "digits")]
     main(["evaluate", *on, "--passes", "1", "--images", "4", "--out", str(tmp_path / "evaluation.json")])
     main(["sample", *on, "--count", "2", "--steps", "2", "--out", str(tmp_path / "samples.npz")])
+    main(
+        [
+            "sample",
+            *on,
+            "--count",
+            "2",
+            "--steps",
+            "2",
+            "--sampler",
+            "euler_maruyama",
+            "--out",
+            str(tmp_path / "e.npz"),
+        ]
+    )
+    main(["process", *on, "--images", "4", "--passes", "2", "--out", str(tmp_path / "process.npz")])
     main(["levels", *on, "--images", "4", "--passes", "2", "--bins", "4", "--out", str(tmp_path / "levels.npz")])
     main(["depth", *on, "--images", "4", "--passes", "1", "--depths", "3", "--out", str(tmp_path / "depth.json")])
     bounds = json.loads((tmp_path / "depth.json").read_text())
@@ -70,10 +87,14 @@ def test_trained_cut_short_evaluated_sampled_and_what_is_not_there(tmp_path, cap
     [
         (
             {"tables": ["depth"], **own("Odd", bound="logits")},
-            "tables: depth is not there for dequantised models (Odd)",
+            "tables: depth is of univariate and multivariate models, here is none; take it out",
         ),
-        ({"figures": ["compression"]}, "figures: compression is not there for multivariate models (MDM-CLD-2)"),
+        ({"figures": ["compression"]}, "figures: compression is of univariate models, here is none; take it out"),
         ({"samples": {"steps": 5, "fit": 10}}, "samples.fit: is not there for multivariate models (MDM-CLD-2)"),
+        (
+            {"samples": {"sampler": "euler_maruyama"}, "runs": [{**GROUP, "models": ["VDMv-2"]}]},
+            "samples.sampler: is there for multivariate models, VDMv-2 is none; take one out",
+        ),
         (
             own("Odd", encoder="non_trainable"),
             "models.Odd.encoder: none goes with a multivariate process (docs/MATH.md)",

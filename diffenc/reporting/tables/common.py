@@ -76,11 +76,19 @@ def model_columns(study: Study) -> list[Column]:
     ]
 
 
-def models_of(study: Study) -> Iterator[tuple[str, str, dict[str, list[Run]]]]:
-    """(data set, schedule, {model: its runs}), each data set in one piece."""
+def models_of(study: Study, file: str | None = None) -> Iterator[tuple[str, str, dict[str, list[Run]]]]:
+    """(data set, schedule, {model: its runs}), each data set in one piece; of those that `file` can be made of."""
     for dataset in study.datasets:
         for (_, schedule), models in study.groups(dataset).items():
-            yield dataset, schedule, models
+            found = {model: runs for model, runs in models.items() if study.can_be_measured(runs[0], file)}
+            if found:
+                yield dataset, schedule, found
+
+
+def left_out(study: Study, file: str) -> list[str]:
+    """Which models `file` cannot be made of."""
+    models = dict.fromkeys(run.model for run in study.all_runs if not study.can_be_measured(run, file))
+    return said("models", models and "left_out", models=", ".join(models))
 
 
 def p_cell(column: str) -> Cell:

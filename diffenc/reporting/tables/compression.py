@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from diffenc.reporting.tables.common import GROUP, model_columns, models_of, over_seeds, releases_of
+from diffenc.reporting.tables.common import GROUP, left_out, model_columns, models_of, over_seeds, releases_of
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, mean_se, number
 from diffenc.reporting.tables.notes import said
 from diffenc.results.compression import Compressions, Other, Rate, read_alike
@@ -27,7 +27,7 @@ def compression(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: P
             settings.
     """
     check_runs(study, runs)
-    rows = [row for group in models_of(study) for row in _rows(*group, folder)]
+    rows = [row for group in models_of(study, COMPRESSION) for row in _rows(*group, folder)]
     frame = pd.DataFrame(rows).astype({"T": "Int64"})
     columns = [
         *model_columns(study),
@@ -49,7 +49,7 @@ def compression(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: P
         for dataset, row in facts.iterrows()
     }
     notes = said("compression", "net", "path", "others", bits=int(facts["bits"].iloc[0]))
-    return Table(frame, columns, notes + releases_of(study, runs, images), GROUP)
+    return Table(frame, columns, notes + left_out(study, COMPRESSION) + releases_of(study, runs, images), GROUP)
 
 
 def _rows(dataset: str, schedule: str, models: dict[str, list[Run]], folder: Path) -> Iterator[Row]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from diffenc.reporting.tables.common import GROUP, model_columns, over_seeds
+from diffenc.reporting.tables.common import GROUP, left_out, model_columns, models_of, over_seeds
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, mean_se, number
 from diffenc.reporting.tables.notes import said
 from diffenc.results.finite_depth import BEST, BOTH, EQUAL, STEPS, AtDepth, FiniteDepth, read_alike
@@ -52,10 +52,12 @@ def depth(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -
 
 def _rows(study: Study, dataset: str, folder: Path) -> Iterator[Row]:
     """The rows of one data set, all of whose runs must have been measured alike."""
-    groups = study.groups(dataset)
-    every = [run for models in groups.values() for seeds in models.values() for run in seeds]
+    groups = [group for group in models_of(study, DEPTH) if group[0] == dataset]
+    if not groups:
+        return
+    every = [run for _, _, models in groups for seeds in models.values() for run in seeds]
     found = dict(zip(every, read_alike(run_folder(folder, run) / DEPTH for run in every), strict=True))
-    for (_, schedule), models in groups.items():
+    for _, schedule, models in groups:
         for model, seeds in models.items():
             key = {"dataset": dataset, "schedule": schedule, "model": model}
             yield from _of_a_model(key, [found[run] for run in seeds])
@@ -131,7 +133,7 @@ def _notes(study: Study, runs: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
         models="; ".join(below),
         **steps,
     )
-    return [*notes, *_sources(study, runs, frame)]
+    return [*notes, *left_out(study, DEPTH), *_sources(study, runs, frame)]
 
 
 def _binned(finite: pd.DataFrame) -> str:
