@@ -26,7 +26,7 @@ from diffenc.results.runs import IDENTITY
 from diffenc.study.settings import Evaluation, FidOfRun, Samples
 from diffenc.study.stages import MEASUREMENTS, MODEL
 from diffenc.zoo.authors_config import read_config
-from diffenc.zoo.configs import UNIVARIATE
+from diffenc.zoo.configs import DEQUANTISED, UNIVARIATE
 
 if TYPE_CHECKING:
     from diffenc.models.diffusion import Diffusion
@@ -102,7 +102,7 @@ def sample(options: Namespace, processes: "Processes") -> None:
     chosen = {name: getattr(options, name) for name in Samples.model_fields}
     settings = checked(Samples, **chosen)
     model, _ = _load(options)
-    if (settings.sampler and model.kind == UNIVARIATE) or (settings.fit and model.kind != UNIVARIATE):
+    if (settings.sampler and model.kind == UNIVARIATE) or (settings.fit and model.kind == DEQUANTISED):
         asked = "sampler" if settings.sampler else "fit"
         raise UserError(f"--{asked}: is not there for {model.kind} models such as {options.model}; take it out")
     shape = tuple(data.manifest(options.data)["shape"])

@@ -79,7 +79,7 @@ def ancestral(model: Model, steps: Steps, noise: Callable[[int], Tensor]) -> Ten
     step = compiled(model.step_between, z.device)
     for i in reversed(range(len(spread))):
         # sigma_P = sigma_Q / sqrt(w)
-        z = step(z, gammas[i], gammas[i + 1], spread[i] * noise(i))
+        z = step(z, gammas[i], gammas[i + 1], noise(i), spread[i])
     return model.decode(z)
 
 

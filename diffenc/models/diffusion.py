@@ -134,11 +134,13 @@ class Diffusion(Model):
         """One ancestral step from z_t (B, C, H, W) at time t to z_s at s < t, with noise eps (B, C, H, W)."""
         return self.step_between(z_t, *self.gammas(z_t, s, t), eps)
 
-    def step_between(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor) -> Tensor:
-        """`sample_step` from gamma_t to gamma_s, both ()."""
+    def step_between(
+        self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor, spread: Tensor | float = 1.0
+    ) -> Tensor:
+        """`sample_step` from gamma_t to gamma_s, both (), with `spread` sigma_P / sigma_Q."""
         # sigma_Q of Eq. 4, which an encoder does not change (Eq. 13)
-        spread = sigma(gamma_s) * torch.sqrt(-torch.expm1(gamma_s - gamma_t))
-        return self._step_mean(z_t, gamma_s, gamma_t) + spread * eps
+        sigma_q = sigma(gamma_s) * torch.sqrt(-torch.expm1(gamma_s - gamma_t))
+        return self._step_mean(z_t, gamma_s, gamma_t) + sigma_q * (spread * eps)
 
     def decode(self, z_0: Tensor) -> Tensor:
         """z_0 (B, C, H, W) -> the most likely pixels (B, C, H, W) uint8."""

@@ -130,8 +130,13 @@ class Model(nn.Module, ABC):
         return noise
 
     @abstractmethod
-    def step_between(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor) -> Tensor:
-        """An ancestral step from z_t (B, *state_shape) at gamma_t to z_s at gamma_s, both (), with noise like z_t."""
+    def step_between(
+        self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor, spread: Tensor | float = 1.0
+    ) -> Tensor:
+        """An ancestral step from z_t (B, *state_shape) at gamma_t to z_s at gamma_s, both (), with noise like z_t.
+
+        `spread` is sigma_P / sigma_Q, ().
+        """
 
     @abstractmethod
     def decode(self, z_0: Tensor) -> Tensor:

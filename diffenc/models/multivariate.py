@@ -192,8 +192,13 @@ class Multivariate(Model):
         output = self._output((a * x_t + s * xi).to(precision), noise.to(precision), at).to(x_t.dtype)
         return self.parameterization.missed(x_t, xi, output, a, s)
 
-    def step_between(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor) -> Tensor:
-        """u_s ~ N(m_s x_hat + g (u_t - m_t x_hat), V), exact for any K, from z_t at gamma_t to gamma_s, both ()."""
+    def step_between(
+        self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor, spread: Tensor | float = 1.0
+    ) -> Tensor:
+        """u_s ~ N(m_s x_hat + g (u_t - m_t x_hat), V), exact for any K, from z_t at gamma_t to gamma_s, both ().
+
+        `spread` is sigma_P / sigma_Q along m_s - g m_t, the one direction in which x moves the mean.
+        """
         at = self.at(torch.stack([gamma_s, gamma_t]))
         below, above, process = at.kernel.part(slice(0, 1)), at.kernel.part(slice(1, 2)), self.process()
         R, N = (one[0] for one in process.transition((at.tau[1] - at.tau[0])[None]))
@@ -201,10 +206,12 @@ class Multivariate(Model):
         g = torch.linalg.solve(above.covariance[0], R @ S).T  # S R^T Sigma_t^-1
         left = torch.eye(len(S), dtype=S.dtype, device=S.device) - g @ R
         V = left @ S @ left.T + g @ N @ g.T  # Joseph's form stays definite
+        root, moves = torch.linalg.cholesky_ex(V).L, (below.mean[0] - g @ above.mean[0])[:, None]
+        along = torch.linalg.solve_triangular(root, moves, upper=False)
+        root = root + (spread - 1) * (root @ along) @ along.T / along.square().sum()
         x_hat = self.x_hat(z_t, at.part(slice(1, 2)))
-        mean = (below.mean[0] - g @ above.mean[0]).to(x_hat.dtype)[:, None, None, None] * x_hat[:, None]
-        moved = mixed(g[None], self.parted(z_t)) + mixed(torch.linalg.cholesky_ex(V).L[None], self.parted(eps))
-        return (mean + moved).flatten(1, 2)
+        mean = moves.to(x_hat.dtype)[..., None, None] * x_hat[:, None]
+        return (mean + mixed(g[None], self.parted(z_t)) + mixed(root[None], self.parted(eps))).flatten(1, 2)
 
     def euler_step(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor) -> Tensor:
         """Euler-Maruyama's step of du = [-A u + 2D score] dtau + sqrt(2D) dB, from gamma_t to gamma_s, both ().

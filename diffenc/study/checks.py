@@ -12,6 +12,7 @@ from diffenc.study.stages import FILES, kinds_of
 from diffenc.zoo import plugins
 from diffenc.zoo.authors_config import read_config
 from diffenc.zoo.configs import (
+    DEQUANTISED,
     ENCODERS,
     FIXED_ENDS,
     KINDS,
@@ -157,8 +158,8 @@ def _check_multivariate(study: "Study") -> None:
             if not any(shape.kind in kinds for shape in shapes.values()):
                 raise ValueError(f"{key}: {name} is of {' and '.join(kinds)} models, here is none; take it out")
     for name, shape in shapes.items():
-        if study.samples.fit and shape.kind != UNIVARIATE:
-            raise ValueError(f"samples.fit: is not there for multivariate models ({name}); take it out, or them")
+        if study.samples.fit and shape.kind == DEQUANTISED:
+            raise ValueError(f"samples.fit: is not there for dequantised models ({name}); take it out, or them")
         if study.samples.sampler and shape.kind == UNIVARIATE:
             raise ValueError(f"samples.sampler: is there for multivariate models, {name} is none; take one out")
 

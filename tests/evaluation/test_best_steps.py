@@ -35,13 +35,13 @@ def images():
     return np.random.default_rng(1).integers(0, 17, (6, 1, 8, 8)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", ["VDMv-2", "DiffEnc-2-nt", "DiffEnc-2-1"])
+@pytest.mark.parametrize("name", ["VDMv-2", "DiffEnc-2-nt", "DiffEnc-2-1", "MDM-CLD-2"])
 def test_a_pairs_cost_is_that_of_its_step(name, images):
     model = randomised(build(name, DATASETS["digits"], "monotone"))
     found = fit(model, images, 3, 4, CPU)
     assert found.gammas[[0, -1]] == pytest.approx([end.item() for end in model.ends()])
     assert (found.q[np.tril_indices(121)] == 0).all()
-    x, eps = model.scale(torch.from_numpy(images)), draw(3, 0, torch.arange(6), (1, 8, 8))[2]
+    x, eps = model.scale(torch.from_numpy(images)), draw(3, 0, torch.arange(6), (1, 8, 8), model.noises)[2]
     for s, t in ((0, 1), (30, 90), (119, 120)):
         gammas = (torch.full((6,), found.gammas[i], dtype=torch.float64) for i in (s, t))
         with torch.no_grad():

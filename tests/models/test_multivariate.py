@@ -196,6 +196,25 @@ def test_ancestral_samples_of_gaussian_data(name, steps, short):
     assert x.var().item() / s**2 - 1 == pytest.approx(short, abs=4 * (2 / count) ** 0.5)
 
 
+@pytest.mark.parametrize("name", ["cld", "malda"])
+def test_few_steps_with_the_best_sigma_have_the_datas_variance(name):
+    """As for VDM: the best ratio 1 / (1 + q) makes p(u_s | u_t) of Gaussian data exact, however long a step is."""
+    process, s, count = process_of(name), 0.4, 20_000
+    model = Multivariate(scheduled(-13.3, 5.0), process, Best(process, s), 256)
+    gammas = torch.linspace(-13.3, 5, 6, dtype=torch.float64)
+    rho = torch.exp(-gammas)
+    q = (rho[:-1] - rho[1:]) * s**2 / (1 + s**2 * rho[1:])
+    generator = torch.Generator().manual_seed(0)
+    z = model.start(torch.randn(count, model.variables, 1, 1, generator=generator, dtype=torch.float64))
+    for i in reversed(range(5)):
+        eps = torch.randn(z.shape, generator=generator, dtype=torch.float64)
+        z = model.step_between(z, gammas[i], gammas[i + 1], eps, (1 + q[i]).sqrt())
+    first = model.at(model.ends()[0][None]).kernel
+    pull = torch.linalg.solve(first.covariance[0], first.mean[0]) / first.rho[0]
+    x = torch.einsum("i,bi...->b...", pull, model.parted(z))
+    assert x.var().item() == pytest.approx(s**2, rel=4 * (2 / count) ** 0.5)
+
+
 @pytest.mark.parametrize(("name", "excess"), [("vp", 0.020), ("cld", 0.027), ("malda", 0.036)])
 def test_euler_maruyama_of_gaussian_data(name, excess):
     """The paper's sampler: 100 steps over its own time, dense near 0."""

@@ -90,7 +90,10 @@ def test_trained_cut_short_evaluated_sampled_and_what_is_not_there(tmp_path, cap
             "tables: depth is of univariate and multivariate models, here is none; take it out",
         ),
         ({"figures": ["compression"]}, "figures: compression is of univariate models, here is none; take it out"),
-        ({"samples": {"steps": 5, "fit": 10}}, "samples.fit: is not there for multivariate models (MDM-CLD-2)"),
+        (
+            {"samples": {"steps": 5, "fit": 10}, **own("Odd", bound="logits")},
+            "samples.fit: is not there for dequantised models (Odd)",
+        ),
         (
             {"samples": {"sampler": "euler_maruyama"}, "runs": [{**GROUP, "models": ["VDMv-2"]}]},
             "samples.sampler: is there for multivariate models, VDMv-2 is none; take one out",

@@ -41,7 +41,7 @@ def process(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path)
         Column("SE: own times", lambda row: number(row["se_independent"], 4)),
         Column("spread times", lambda row: number(row["se_spread"], 4)),
         Column("less the first", lambda row: _less(row, "whole")),
-        *(Column(name.replace("_", " "), lambda row, name=name: _less(row, name)) for name in PARTS[1:]),
+        *(Column(f"of it {name.replace('_', ' ')}", lambda row, name=name: _less(row, name)) for name in PARTS[1:]),
     ]
     matrices = "; ".join(frame["matrices"][frame["matrices"] != ""])
     names = ("range", "own", "noise", "difference", matrices and "learned")
@@ -96,15 +96,13 @@ def _mean(term: str, seeds: list[Arrays]) -> Row:
 def _differences(found: dict[int, Arrays], base: dict[int, Arrays], same: bool) -> Row:
     shared = [seed for seed in found if seed in base]
     if same or not shared:
-        return {}
+        return {"first": same}
     each = [measured.difference(found[seed], base[seed]) for seed in shared]
     parts = {name: over_seeds(name, [getattr(one, name) for one in each]) for name in PARTS}
-    return {key: value for part in parts.values() for key, value in part.items()}
+    return {key: value for part in parts.values() for key, value in part.items()} | {"first": False}
 
 
 def _less(row: Row, name: str) -> str:
-    return "first" if pd.isna(row.get(name, np.nan)) and name == "whole" else _plain(row, name)
-
-
-def _plain(row: Row, name: str) -> str:
-    return "" if pd.isna(row.get(name, np.nan)) else mean_se(row, name)
+    if pd.isna(row.get(name, np.nan)):
+        return "first" if row["first"] else "no seed in common"
+    return mean_se(row, name)
