@@ -168,6 +168,7 @@ def test_what_is_beside_training_by_hand():
         * 50
         * sum(3 * cost.denoiser + 8 * cost.encoder - 5 * cost.stem for cost in models),
         "to measure noise levels": 0,
+        "to measure processes": 0,
         "to compress and decompress": 0,
     }
     said = plan(study)

@@ -52,6 +52,7 @@ def test_the_noise_of_an_evaluation():
 def test_what_is_drawn():
     seeds = [drawn(-8.0, 4.0, lambda level: np.exp(-(level**2)), own=0.01, seed=seed, passes=200) for seed in (1, 2)]
     with style.styled():
+        processes.draw({"VDMv-2": [drawn(-8.0, 4.0, np.exp)]}, "Nothing of its own", ["VDMv-2"])
         figure = processes.draw({"MDM-CLD-2": seeds}, "Title", ["MDM-CLD-2"])
     ranges, weights, losses, errors = figure.axes
     np.testing.assert_allclose(ranges.lines[0].get_ydata(), np.linspace(8, -4, 11))

@@ -175,7 +175,7 @@ def figures_of(dataset):
 def file_of_figure(wildcards):
     """The file of the run that a figure shows."""
     run, figure = run_of(wildcards), outputs.OF_A_RUN[wildcards.figure]
-    if not targets.belongs(figure.which, STUDY, run):
+    if not targets.belongs(figure, STUDY, run):
         sys.exit(
             f"diffenc: error: {run.path}: has no encoder, x_t = x; {wildcards.figure} is of models that have one"
         )

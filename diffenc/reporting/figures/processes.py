@@ -44,9 +44,8 @@ def draw(models: dict[str, Seeds], title: str, order: Sequence[str]) -> Figure:
         style.over_seeds(
             losses, pd.DataFrame({i: _at(one, at) for i, one in enumerate(seeds)}, index=-at), look, label
         )
-        if any(one["own"].any() for one in seeds):
-            own = pd.DataFrame({i: by_time(one) for i, one in enumerate(seeds)}, index=(np.arange(BINS) + 0.5) / BINS)
-            style.over_seeds(errors, own, look, label)
+        own = pd.DataFrame({i: by_time(one) for i, one in enumerate(seeds)}, index=(np.arange(BINS) + 0.5) / BINS)
+        style.over_seeds(errors, own, look, label)
     ranges.set(xlabel="t", xlim=(0, 1), ylabel="log SNR")
     weights.set(xlabel="t", xlim=(0, 1), ylabel="eigenvalues of the weight G")
     losses.set(xlabel="log SNR", ylabel="diffusion loss\n(bits per dimension per unit)")
