@@ -4,9 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN, OF_THE_STUDY, TABLES, TABLES_BY_NAME, Which
+from diffenc.study.published import SINCE
 from diffenc.study.settings import NO_INCEPTION
 from diffenc.study.stages import FID, FILES, MEASUREMENTS, as_options
 from diffenc.study.study import Run, Study, run_folder
+
+# the data sets of tables that have published numbers of others
+PUBLISHED_ON = {"literature": ("cifar10", "imagenet32"), "since": tuple(SINCE)}
 
 
 def tables_of(study: Study, dataset: str) -> list[str]:
@@ -100,10 +104,10 @@ def group_files(kind: str, study: Study, dataset: str, schedule: str, folder: Pa
 
 
 def part_of(kind: str, study: Study) -> Study:
-    """The part of the study that a table rests on: a selection's runs, or those on the literature's data sets."""
+    """The part of the study that a table rests on: a selection's runs, or those on data sets of published numbers."""
     if kind in study.selections:
         return study.selected(kind)
-    return study.only("cifar10", "imagenet32") if kind == "literature" else study
+    return study.only(*PUBLISHED_ON[kind]) if kind in PUBLISHED_ON else study
 
 
 def table_files(kind: str, study: Study, folder: Path) -> list[Path]:

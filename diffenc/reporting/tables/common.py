@@ -15,6 +15,7 @@ CLAIM = ["dataset", "schedule", "lower", "than"]
 VERSUS = "p_less_than_"
 PUBLISHED_VERSUS = f"published_{VERSUS}"
 TITLES, WEIGHTED = "titles", "weighted"  # of the data sets, and `weighted`, in a frame's attrs
+UNCOUNTED = "uncounted"  # there, the data sets whose manifests do not count pixels
 HERE, BY_AUTHORS = "here", "by the authors"
 
 
