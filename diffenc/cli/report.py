@@ -46,7 +46,7 @@ def table(options: Namespace) -> None:
     else:
         runs = collect_runs(study, folder)
         tests = add_holm(compare(study, runs))
-    render.table(options.kind, study, runs, tests, folder, options.published, options.out)
+    render.table(options.kind, study, runs, tests, folder, folder.parent / "data", options.published, options.out)
 
 
 def figure(options: Namespace) -> None:

@@ -1,8 +1,9 @@
 """Reading a prepared data set: memory-mapped arrays, checked against their manifest."""
 
 from functools import cache
+from math import prod
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
@@ -16,10 +17,14 @@ from diffenc.io.files import sha256_of
 
 
 class SplitEntry(TypedDict):
-    """How many images a split has, and its file's sha256."""
+    """How many images a split has, its file's sha256, and how often each pixel value occurs.
+
+    The latter of test images, and not in the manifests of versions before.
+    """
 
     count: int
     sha256: str
+    pixels: NotRequired[list[Annotated[int, Field(ge=0)]]]
 
 
 class Manifest(TypedDict):
@@ -42,13 +47,34 @@ def manifest(folder: Path) -> Manifest:
     """
     path = Path(folder) / MANIFEST
     try:
-        return TypeAdapter(Manifest).validate_json(path.read_bytes(), strict=True)
+        content = TypeAdapter(Manifest).validate_json(path.read_bytes(), strict=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {_remedy(folder)}") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(f"{path}: is damaged, {key}: {first['msg']}; {_remedy(folder)}") from error
+    counted, pixels = content["test"].get("pixels"), content["test"]["count"] * prod(content["shape"])
+    if counted is not None and (len(counted), sum(counted)) != (content["levels"], pixels):
+        raise UserError(f"{path}: is damaged, test.pixels: do not count {pixels:,} pixels; {_remedy(folder)}")
+    return content
+
+
+def place(study: Path, prepared: Path, name: str) -> Path:
+    """Where the manifest of a study's data set lies, `study` being results/STUDY.
+
+    A study that was trained elsewhere has it in its own folder, others have the data below `prepared`.
+    """
+    own = study / "data" / name
+    return own if own.is_dir() else prepared / name
+
+
+def pixel_counts(folder: Path) -> list[int] | None:
+    """How often each pixel value occurs in the test images; None without a manifest, or with one of before.
+
+    Raises UserError if the manifest is damaged.
+    """
+    return manifest(folder)["test"].get("pixels") if (Path(folder) / MANIFEST).is_file() else None
 
 
 def spec(folder: Path) -> DatasetSpec:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diffenc.data import custom, readers
+from diffenc.data import custom, pixels, readers
 from diffenc.data.catalog import DATASETS, DatasetSpec
 from diffenc.data.custom import Arrays
 from diffenc.data.download import FILES, OLD, locate, old_refused
@@ -86,6 +86,8 @@ def _save(
             if total != count:
                 raise UserError(wrong_count(split, total))
             manifest[split] = {"count": count, "sha256": sha256}
+        # of the images that models are evaluated on
+        manifest["test"]["pixels"] = pixels.counts(np.load(paths["test.npy"], mmap_mode="r"), dataset.levels)
         manifest["originals"] = dict(sorted(digests.items()))
         paths[MANIFEST].write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 

@@ -6,6 +6,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffenc import data
 from diffenc.io.errors import UserError
 from diffenc.reporting.targets import belongs, caption, group_files
 from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN
@@ -64,9 +65,26 @@ def _of_group(kind: str, of: str, study: Study, folder: Path, stem: Path) -> Non
 
 
 def table(
-    kind: str, study: Study, runs: "DataFrame", tests: "DataFrame", folder: Path, published: Path, stem: Path
+    kind: str,
+    study: Study,
+    runs: "DataFrame",
+    tests: "DataFrame",
+    folder: Path,
+    prepared: Path,
+    published: Path,
+    stem: Path,
 ) -> None:
     """Write the table `kind`, or a selection of that name, as stem.csv, .json, .md, .html and .tex.
+
+    Args:
+        kind: of TABLES_BY_NAME, or the name of a selection.
+        study: whose it is, or that part of it that the table is about.
+        runs: the part's runs.csv.
+        tests: its tests.csv.
+        folder: results/STUDY.
+        prepared: results/data.
+        published: the file of published numbers.
+        stem: of the files, without suffix.
 
     Raises:
         UserError: a run or a file that the table reads is missing or damaged.
@@ -75,8 +93,10 @@ def table(
     from diffenc.study.published import load
 
     given = {"study": study, "runs": runs, "tests": tests, "folder": folder, "published": load(published)}
+    given["pixels"] = {name: data.pixel_counts(data.place(folder, prepared, name)) for name in study.datasets}
     if kind in study.selections:
-        made = components.selected(study, runs, tests, given["published"], study.selections[kind])
+        parts = (given[name] for name in ("runs", "tests", "published", "pixels"))
+        made = components.selected(study, *parts, study.selections[kind])
     else:
         made = _make("tables", kind, None, **given)
     # losses are a frame whose columns are known, any other table comes with its columns

@@ -13,9 +13,13 @@ from diffenc.study.outputs import (
     RunFigure,
     Table,
 )
+from diffenc.study.published import SINCE
 from diffenc.study.settings import NO_INCEPTION
 from diffenc.study.stages import FID, FILES, MEASUREMENTS, as_options
 from diffenc.study.study import Run, Study, run_folder
+
+# the data sets of tables that have published numbers of others
+PUBLISHED_ON = {"literature": ("cifar10", "imagenet32"), "since": tuple(SINCE)}
 
 
 def tables_of(study: Study, dataset: str) -> list[str]:
@@ -109,10 +113,10 @@ def group_files(kind: str, study: Study, dataset: str, schedule: str, folder: Pa
 
 
 def part_of(kind: str, study: Study) -> Study:
-    """The part of the study that a table rests on: a selection's runs, or those on the literature's data sets."""
+    """The part of the study that a table rests on: a selection's runs, or those on data sets of published numbers."""
     if kind in study.selections:
         return study.selected(kind)
-    return study.only("cifar10", "imagenet32") if kind == "literature" else study
+    return study.only(*PUBLISHED_ON[kind]) if kind in PUBLISHED_ON else study
 
 
 def table_files(kind: str, study: Study, folder: Path) -> list[Path]:

@@ -58,7 +58,7 @@ def before_the_page(study: Study, folder: Path, prepared: Path, published: Path)
     yield from _csv(folder / RUNS, lambda: collect(study, folder))
     if study.comparisons:
         yield from _csv(folder / TESTS, lambda: add_holm(compare(study, read_runs(folder / RUNS))))
-    yield from _tables(study, folder, published)
+    yield from _tables(study, folder, prepared, published)
 
 
 def _said(work: Callable[[], object]) -> Iterator[str]:
@@ -96,9 +96,7 @@ def _runs(study: Study, folder: Path, prepared: Path) -> Iterator[str]:
             except UserError as error:
                 said.append(str(error))
         yield from said
-        own = folder / "data" / run.dataset
-        manifest = own if own.is_dir() else prepared / run.dataset
-        yield from _fit(sources, place / MODEL, elsewhere, manifest)
+        yield from _fit(sources, place / MODEL, elsewhere, data.place(folder, prepared, run.dataset))
 
 
 def _training(place: Path) -> Iterator[str]:
@@ -145,22 +143,28 @@ def _csv(path: Path, again: Callable[[], "DataFrame"]) -> Iterator[str]:
         yield f"{path}: {'is missing' if found is None else 'is not what the runs say'}; {make(path)}"
 
 
-def _tables(study: Study, folder: Path, published: Path) -> Iterator[str]:
+def _tables(study: Study, folder: Path, prepared: Path, published: Path) -> Iterator[str]:
     """Each table against the same made anew, from csv files or not, as the rules make them."""
     with tempfile.TemporaryDirectory() as scratch:
         for stem in tables_of_all(study):
-            yield from _table(study, folder, stem, published, Path(scratch))
+            yield from _table(study, folder, prepared, stem, published, Path(scratch))
         for name in study.datasets:
             part = study.only(name)
             place = folder / "tables" / name
             yield from _csv(place / RUNS, lambda part=part: collect(part, folder))
             yield from _csv(place / TESTS, lambda part=part, place=place: compare(part, read_runs(place / RUNS)))
             for stem in tables_of(study, name):
-                yield from _table(part, folder, stem, published, Path(scratch), place)
+                yield from _table(part, folder, prepared, stem, published, Path(scratch), place)
 
 
 def _table(
-    study: Study, folder: Path, stem: str, published: Path, scratch: Path, place: Path | None = None
+    study: Study,
+    folder: Path,
+    prepared: Path,
+    stem: str,
+    published: Path,
+    scratch: Path,
+    place: Path | None = None,
 ) -> Iterator[str]:
     kind = stem.rpartition("/")[2]
     try:
@@ -170,7 +174,7 @@ def _table(
         else:
             runs = collect(of, folder)
             tests = add_holm(compare(of, runs))
-        render.table(kind, of, runs, tests, folder, published, scratch / stem)
+        render.table(kind, of, runs, tests, folder, prepared, published, scratch / stem)
     except UserError as error:
         yield str(error)
         return

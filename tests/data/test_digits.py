@@ -37,7 +37,8 @@ def test_manifest_says_what_is_there(digits, sha256_of):
     assert (content["dataset"], content["shape"], content["levels"]) == ("digits", [1, 8, 8], 17)
     assert content["levels"] == load(digits, "train").max() + 1
     assert content["train"] == {"count": 1497, "sha256": sha256_of(digits / "train.npy")}
-    assert content["test"] == {"count": 300, "sha256": sha256_of(digits / "test.npy")}
+    pixels = [int((load(digits, "test") == value).sum()) for value in range(17)]
+    assert content["test"] == {"count": 300, "sha256": sha256_of(digits / "test.npy"), "pixels": pixels}
     verify(digits)
 
 

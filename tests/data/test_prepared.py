@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from diffenc.data import load, manifest, prepare, verify
+from diffenc.data import load, manifest, pixel_counts, prepare, verify
 from diffenc.io.errors import UserError
 
 
@@ -84,3 +84,19 @@ def test_damaged_manifests(digits):
         ) as error:
             manifest(digits)
         assert "\n" not in str(error.value)
+
+
+def test_manifests_of_before_do_not_count_pixels(digits):
+    counted = pixel_counts(digits)
+    assert sum(counted) == 300 * 64
+    content = json.loads((digits / "manifest.json").read_text())
+    del content["test"]["pixels"]
+    (digits / "manifest.json").write_text(json.dumps(content))
+    assert pixel_counts(digits) is None
+    verify(digits)  # the data is as valid as it was
+    content["test"]["pixels"] = [*counted[:-1], counted[-1] + 1]
+    (digits / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"manifest.json: is damaged, test.pixels: do not count 19,200 pixels; run"):
+        manifest(digits)
+    (digits / "manifest.json").unlink()
+    assert pixel_counts(digits) is None

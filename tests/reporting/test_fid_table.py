@@ -58,7 +58,9 @@ def made(
     for run in study.training:
         if run.model in models and settings.weights is None:
             (run_folder(folder, run) / FID).write_text(json.dumps(scores(run, settings, sha256)))
-    on_record = Published.model_validate({"literature": [], "diffenc_paper": list(published), "tests": []})
+    on_record = Published.model_validate(
+        {"literature": [], "since": [], "diffenc_paper": list(published), "tests": []}
+    )
     return study, runs, compare(study, runs), folder, on_record
 
 

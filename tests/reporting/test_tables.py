@@ -69,7 +69,7 @@ def check_latex(text):
 
 def test_components_by_hand(tmp_path):
     study, runs, tests = made(tmp_path)
-    frame = components.components(study, runs, tests, PUBLISHED)
+    frame = components.components(study, runs, tests, PUBLISHED, {})
     assert list(frame["model"]) == ["VDMv-2", "DiffEnc-2-1", "DiffEnc-2-nt"]
     for row in frame.to_dict("records"):
         assert row["n"] == 3
@@ -86,7 +86,7 @@ def test_components_by_hand(tmp_path):
 
 
 def test_components_written_three_ways_from_one_frame(tmp_path):
-    frame = components.components(*made(tmp_path), PUBLISHED)
+    frame = components.components(*made(tmp_path), PUBLISHED, {})
     csv, markdown, latex = written(frame, tmp_path)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "name.csv"), frame, check_exact=True, check_dtype=False)
     header, rows = cells(markdown)
@@ -109,7 +109,7 @@ def test_components_written_three_ways_from_one_frame(tmp_path):
 
 
 def test_a_single_seed_has_no_standard_error(tmp_path):
-    frame = components.components(*made(tmp_path, seeds=(1,), comparisons=False), PUBLISHED)
+    frame = components.components(*made(tmp_path, seeds=(1,), comparisons=False), PUBLISHED, {})
     csv, markdown, latex = written(frame, tmp_path)
     header, rows = cells(markdown)
     for row in rows:
@@ -122,7 +122,7 @@ def test_a_single_seed_has_no_standard_error(tmp_path):
 
 
 def test_learned_end_points_stand_beside_their_numbers(tmp_path):
-    frame = components.components(*made(tmp_path, schedules=("fixed", "learned")), PUBLISHED)
+    frame = components.components(*made(tmp_path, schedules=("fixed", "learned")), PUBLISHED, {})
     _, markdown, latex = written(frame, tmp_path)
     header, rows = cells(markdown)
     ends = [(row[header.index("γ₀")], row[header.index("γ₁")]) for row in rows]
@@ -134,7 +134,7 @@ def test_learned_end_points_stand_beside_their_numbers(tmp_path):
 
 def test_published_values_stand_beside_ours(tmp_path):
     study, runs, tests, published = beside()
-    frame = components.components(study, runs, tests, published)
+    frame = components.components(study, runs, tests, published, {})
     _, markdown, latex = written(frame, tmp_path)
     header, rows = cells(markdown)
     shown = {row[header.index("model")]: dict(zip(header, row, strict=True)) for row in rows}
@@ -169,16 +169,57 @@ def test_published_values_stand_beside_ours(tmp_path):
 def test_a_single_seed_is_not_tested_against_the_published_value():
     study = made_up_paper.study({**made_up_paper.LARGE, "seeds": [1]})
     runs = made_up_paper.runs(study, lambda run: 2.6)
-    frame = components.components(study, runs, compare(study, runs), PUBLISHED)
+    frame = components.components(study, runs, compare(study, runs), PUBLISHED, {})
     assert frame["minus_published_p_two_sided"].isna().all()
     assert frame["minus_published"].tolist() == pytest.approx([2.6 - 2.641, 2.6 - 2.62])
+
+
+def test_what_follows_from_data_and_ends_is_expected(tmp_path):
+    study, runs, tests, published = beside()
+    pixels = [1] * 256
+    markdown = written(components.components(study, runs, tests, published, {"cifar10": pixels}), tmp_path)[1]
+    header, rows = cells(markdown)
+    shown = {row[header.index("model")]: row[header.index("expected")] for row in rows}
+    # E x^2 = 1/3 for pixels that are all as frequent; tests/zoo/test_expected.py has the integral
+    kl = 0.5 * (1 / (1 + math.exp(-5)) + 1 / (1 + math.exp(5)) / 3 - 1 + math.log1p(math.exp(-5))) / math.log(2)
+    assert shown["VDMv-32"] == shown["VDMv-8"] == f"latent {kl:.4f}; reconstruction 0.0104"
+    assert shown["DiffEnc-8-nt"] == "latent < 0.0001; reconstruction 0.0104"
+    assert shown["DiffEnc-32-4"] == shown["DiffEnc-8-2"] == "no formula"
+    assert "what terms come to by formula" in markdown
+    assert "Nothing is expected" not in markdown
+    uncounted = written(components.components(study, runs, tests, published, {"cifar10": None}), tmp_path)[1]
+    assert "expected" not in cells(uncounted)[0]
+    assert "Nothing is expected on CIFAR-10, whose manifest does not count pixels" in uncounted
+
+
+def test_learned_ends_are_what_is_expected_of(tmp_path):
+    study, runs, tests = made(tmp_path, schedules=("fixed", "learned"))
+    pixels = [0] * 8 + [1] + [0] * 8
+    frame = components.components(study, runs, tests, PUBLISHED, {"digits": pixels})
+    found = frame[frame["model"] == "VDMv-2"].set_index("schedule")["expected_latent"]
+    # x = 0: 1/2 (sigma^2 - 1 - log sigma^2), the mean over the seeds' ends
+    ends = {"fixed": [5.0], "learned": [5.2, 5.4, 5.6]}
+    for schedule, gammas in ends.items():
+        variances = [1 / (1 + math.exp(-gamma)) for gamma in gammas]
+        bits = [(v - 1 - math.log(v)) / 2 / math.log(2) for v in variances]
+        assert found[schedule] == pytest.approx(statistics.mean(bits), rel=1e-9)
+
+
+def test_published_parts_stand_beside_ours(tmp_path):
+    study, runs, tests, published = beside()
+    parts = {"latent": 0.0013, "latent_se": 3e-06, "reconstruction": 0.0105}
+    first = published.diffenc_paper[0].model_copy(update=parts)
+    published = published.model_copy(update={"diffenc_paper": [first, *published.diffenc_paper[1:]]})
+    header, rows = cells(written(components.components(study, runs, tests, published, {}), tmp_path)[1])
+    shown = [row[header.index(f"published {term}")] for term in ("latent", "reconstruction") for row in rows[:2]]
+    assert shown == ["0.0013 ± 0.000003", "not on record", "0.0105", "not on record"]
 
 
 def test_a_selection_is_a_part_of_the_whole(tmp_path):
     chosen = {"title": "Large models", "dataset": "cifar10", "models": ["DiffEnc-32-4", "VDMv-32"]}
     study, runs, tests, published = beside(selections={"table2": chosen})
-    whole = components.components(study, runs, tests, published).set_index("model")
-    part = components.selected(study, runs, tests, published, study.selections["table2"])
+    whole = components.components(study, runs, tests, published, {}).set_index("model")
+    part = components.selected(study, runs, tests, published, {}, study.selections["table2"])
     assert part["model"].tolist() == chosen["models"]
     assert set(whole.columns) - set(part.columns) == {"p_less_than_VDMv-8", "published_p_less_than_VDMv-8"}
     pd.testing.assert_frame_equal(part.set_index("model"), whole.loc[chosen["models"], part.columns.drop("model")])
@@ -189,7 +230,7 @@ def test_a_selection_is_a_part_of_the_whole(tmp_path):
     check_latex(latex)
     fewer = runs[(runs["model"] != "VDMv-8") | (runs["seed"] != 1)]
     with pytest.raises(UserError, match="VDMv-8/fixed/seed1, term total, is missing"):
-        components.selected(study, fewer, tests, published, study.selections["table2"])
+        components.selected(study, fewer, tests, published, {}, study.selections["table2"])
 
 
 def test_the_authors_own_weights_are_named(tmp_path):
@@ -198,13 +239,13 @@ def test_the_authors_own_weights_are_named(tmp_path):
     group = {"dataset": "cifar10", "models": ["theirs"], "seeds": [1], "weights": weights}
     study = made_up_paper.study(made_up_paper.LARGE, group)
     runs = made_up_paper.runs(study, lambda run: 2.6)
-    frame = components.components(study, runs, compare(study, runs), PUBLISHED)
+    frame = components.components(study, runs, compare(study, runs), PUBLISHED, {})
     assert frame["trained"].tolist() == ["here", "here", "by the authors"]
     assert "evaluated from the authors' checkpoints: theirs." in written(frame, tmp_path)[1]
 
 
 def test_equal_to_the_decimals_shown_is_equally_best(tmp_path):
-    frame = components.components(*made(tmp_path), PUBLISHED)
+    frame = components.components(*made(tmp_path), PUBLISHED, {})
     frame.loc[:1, "total"] = [2.6201, 2.6199]
     _, _, latex = written(frame, tmp_path)
     assert latex.count(r"\textbf{2.620") == 2
@@ -252,7 +293,7 @@ def test_comparisons_show_interval_p_values_and_effect(tmp_path):
 def test_tables_refuse_a_missing_seed(tmp_path):
     study, runs, tests = made(tmp_path)
     fewer = runs[runs["seed"] != 2]
-    for make in (lambda: components.components(study, fewer, tests, PUBLISHED), lambda: seeds(study, fewer)):
+    for make in (lambda: components.components(study, fewer, tests, PUBLISHED, {}), lambda: seeds(study, fewer)):
         with pytest.raises(UserError, match="seed2, term total, is missing"):
             make()
 

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from diffenc.data.catalog import DATASETS
 from diffenc.io.errors import UserError
-from diffenc.study.published import decimals, load
+from diffenc.study.published import SINCE, decimals, load
 
 FILE = Path(__file__).parents[2] / "config" / "published.yaml"
 
@@ -23,7 +24,10 @@ def test_every_number_of_the_file_comes_out_and_no_other():
     text = FILE.read_text()
     published = load(FILE)
     rows = [*published.literature, *published.diffenc_paper, *published.tests]
-    lines = [line for line in text.splitlines() if line.startswith("-")]
+    before, after = text.split("\nsince:\n")
+    lines = [
+        line for line in (before + after[after.index("\ndiffenc_paper:") :]).splitlines() if line.startswith("-")
+    ]
     assert len(rows) == len(lines)
     for row, line in zip(rows, lines, strict=True):
         for key, value in row.model_dump(exclude={"fid"}).items():
@@ -35,6 +39,55 @@ def test_every_number_of_the_file_comes_out_and_no_other():
             else:
                 assert value in (None, False)
                 assert not written or written[1] == "null"
+
+
+def test_every_likelihood_since_comes_out_by_data_set_and_release():
+    text = FILE.read_text().split("\nsince:\n")[1].split("\ndiffenc_paper:")[0]
+    lines = [line for line in text.splitlines() if line.startswith("-")]
+    suffix = {"new": "", "old": "_old", "unknown": "_unknown"}
+    for one, line in zip(load(FILE).since, lines, strict=True):
+        values = {name: float(value) for name, value in re.findall(r"(\bmnist|\bcifar10): ([\d.]+)", line)}
+        for name, inner in re.findall(r"(imagenet\d\d): \{([^}]*)\}", line):
+            values |= {name + suffix[release]: float(x) for release, x in re.findall(r"(\w+): ([\d.]+)", inner)}
+        assert one.values == values, line
+        assert set(values) <= set(SINCE)
+
+
+def test_data_sets_and_releases_are_the_catalogues():
+    for column, one in SINCE.items():
+        if one.release == "unknown":
+            assert column not in DATASETS
+            continue
+        assert DATASETS[column].title in (one.title, one.name, one.title.removesuffix(", new"))
+        assert one.release is None or DATASETS[column].release.startswith(f"{one.release}: ")
+    assert {column for column in SINCE if column in DATASETS} == {*DATASETS} - {"digits", "fashion_mnist"}
+    assert {one.dataset for one in load(FILE).diffenc_paper} <= set(DATASETS)
+
+
+@pytest.mark.parametrize(
+    ("parts", "fits"),
+    [
+        ({"latent": 0.0013, "reconstruction": 0.0105}, True),  # 2.6408
+        ({"latent": 0.0013, "reconstruction": 0.0117}, True),  # 2.6420: each number is known to half a last digit
+        ({"latent": 0.0013, "reconstruction": 0.0125}, False),  # 2.6428
+        ({"latent": 0.0013, "reconstruction": 0.0085}, False),  # 2.6388
+        ({"latent": 0.02, "diffusion": None}, True),
+        ({"latent": 0.02}, False),  # two of three that are more than the total
+        ({"reconstruction": 0.001}, True),
+    ],
+)
+def test_parts_add_up_to_their_total(tmp_path, parts, fits):
+    """The file's first row has total 2.641 and diffusion 2.629."""
+    path = changed(tmp_path, lambda content: content["diffenc_paper"][0].update(parts))
+    if fits:
+        assert load(path).diffenc_paper[0].latent == parts.get("latent")
+        return
+    said = (
+        rf"^{path}: diffenc_paper\[0\]: VDMv-32 on cifar10: diffusion 2\.629 \+ .* is 2\.6\d+, its total is 2\.641; "
+    )
+    with pytest.raises(UserError, match=said) as raised:
+        load(path)
+    assert "\n" not in str(raised.value)
 
 
 def test_results_are_found_by_data_set_model_and_schedule():
@@ -104,6 +157,20 @@ def test_the_papers_p_follows_from_its_summaries():
             "5 samples against test is given twice",
         ),
         (lambda c: c.pop("tests"), "tests: is missing"),
+        (lambda c: c["diffenc_paper"][0].update(dataset="cifar"), r"diffenc_paper\[0\]\.dataset: .*'cifar'"),
+        (lambda c: c["since"][0].update(kind="exact"), r"since\[0\]\.kind: .*'exact'"),
+        (
+            lambda c: c["since"][0].update(kind="ode"),
+            r"since\[0\]: VDM augmented: ode has densities; .*dequantisation",
+        ),
+        (lambda c: c["since"][0].update(depth=10), r"since\[0\]: VDM augmented: `depth` is the k"),
+        (
+            lambda c: c["since"][0].update(sure="low", note=None),
+            r"since\[0\]: VDM augmented: is not sure; say why: note",
+        ),
+        (lambda c: c["since"][0].pop("cifar10"), r"since\[0\]: VDM augmented: has no value"),
+        (lambda c: c["since"][1].update(imagenet32=3.72), r"since\[1\]\.imagenet32: "),
+        (lambda c: c["since"].append(c["since"][1]), "VDM, bound is given twice"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, change, message):

@@ -156,7 +156,7 @@ def test_the_paper(clone):
     expected = {f"{dataset}/{table}" for dataset in jobs["prepare"] for table in tables} | {"cifar10/fid"}
     assert set(jobs["table"]) == expected
     assert len(jobs["selection"]) == 12
-    assert jobs["table_of_all"] == ["literature", "statistics"]
+    assert jobs["table_of_all"] == ["literature", "since", "statistics"]
     large = [run for run in runs if run.startswith(("cifar10/VDMv-32", "cifar10/DiffEnc-32-4"))]
     assert jobs["fid"] == large
     assert len(jobs["sample_for_fid"]) == 100 * len(large)  # 50,000, 500 at a time

@@ -64,14 +64,10 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def datasets(study: Study, folder: Path, prepared: Path) -> list[Data]:
-    """The study's data sets, from their manifests. Raises UserError if one is missing or damaged.
-
-    A study that was trained elsewhere has them in its own `folder`, others have the data below `prepared`.
-    """
+    """The study's data sets, from their manifests. Raises UserError if one is missing or damaged."""
     found = []
     for name in study.datasets:
-        own = folder / "data" / name
-        manifest = data.manifest(own if own.is_dir() else prepared / name)
+        manifest = data.manifest(data.place(folder, prepared, name))
         splits = [(f"{split}.npy", manifest[split]["sha256"]) for split in ("train", "test")]
         counts = f"{manifest['train']['count']:,} training and {manifest['test']['count']:,} test images"
         checksums = [*splits, *sorted(manifest["originals"].items())]

@@ -9,12 +9,14 @@ from diffenc.reporting.tables.notes import said
 from diffenc.results.runs import PROVENANCE, check_runs
 from diffenc.statistics.welch import summarise
 from diffenc.study.study import Comparison, Run, Study
+from diffenc.zoo.configs import DEQUANTISED
 
 GROUP = 2  # the first two columns, data set and schedule
 CLAIM = ["dataset", "schedule", "lower", "than"]
 VERSUS = "p_less_than_"
 PUBLISHED_VERSUS = f"published_{VERSUS}"
 TITLES, WEIGHTED = "titles", "weighted"  # of the data sets, and `weighted`, in a frame's attrs
+UNCOUNTED = "uncounted"  # there, the data sets whose manifests do not count pixels
 HERE, BY_AUTHORS = "here", "by the authors"
 
 
@@ -28,10 +30,12 @@ def sources(study: Study, runs: pd.DataFrame) -> list[str]:
 
 
 def weighted(study: Study) -> list[str]:
-    """Which models were trained under a weighting: what is measured of them is the bound all the same."""
+    """Which models were trained under a weighting: what is measured of them is the bound all the same; and which
+    bound dequantised pixels."""
     found = {run[:3]: str(one.objective) for run, one in study.training.items() if one.objective}
     models = "; ".join(f"{model}, {schedule} schedule ({how})" for (_, model, schedule), how in found.items())
-    return said("losses", found and "weighted", models=models)
+    logits = ", ".join(dict.fromkeys(run.model for run in study.all_runs if study.shape(run).kind == DEQUANTISED))
+    return said("losses", found and "weighted", logits and "dequantised", models=models, logits=logits)
 
 
 def measured(passes: int, protocol: str) -> str:

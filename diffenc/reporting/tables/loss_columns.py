@@ -5,16 +5,26 @@ from functools import partial
 
 import pandas as pd
 
-from diffenc.reporting.tables.common import BY_AUTHORS, PUBLISHED_VERSUS, TITLES, VERSUS, WEIGHTED, measured
+from diffenc.reporting.tables.common import (
+    BY_AUTHORS,
+    PUBLISHED_VERSUS,
+    TITLES,
+    UNCOUNTED,
+    VERSUS,
+    WEIGHTED,
+    measured,
+)
 from diffenc.reporting.tables.formatting import Cell, Column, Row, Table, interval, mean_se, number, p_value
 from diffenc.reporting.tables.notes import said
 from diffenc.study.published import NOT_ON_RECORD, NOTE, decimals
 from diffenc.study.stages import TERMS
 from diffenc.zoo.configs import FIXED_ENDS
+from diffenc.zoo.expected import Expected
 
 _GROUP = 2  # the first two columns, data set and schedule
 _OVER_SEEDS = ("mean", "SE")
 _ALWAYS = (*TERMS, "published")
+NOT_EXPECTED = "no formula"
 
 
 def table(frame: pd.DataFrame) -> Table:
@@ -65,9 +75,24 @@ def _published(row: Row) -> str:
     return f"{text} (n = {row['published_n']}, sure: {row['published_sure']})"
 
 
-def _published_diffusion(row: Row) -> str:
-    value = row["published_diffusion"]
-    return NOT_ON_RECORD if pd.isna(value) else number(value, _published_decimals(row))
+def _published_part(term: str) -> Cell:
+    """A term of the published total, with its standard error if it was given."""
+
+    def cell(row: Row) -> str:
+        value, se = row[f"published_{term}"], row[f"published_{term}_se"]
+        if pd.isna(value):
+            return NOT_ON_RECORD
+        places = _published_decimals(row) if term == "diffusion" else decimals(value)
+        return number(value, places) + ("" if pd.isna(se) else f" ± {number(se, decimals(se))}")
+
+    return cell
+
+
+def _expected(row: Row) -> str:
+    """Such as latent 0.0013; reconstruction 0.0105, of those that follow from data and ends."""
+    found = {term: row[f"expected_{term}"] for term in Expected._fields}
+    texts = {term: number(x, 4) if x >= 0.0001 else "< 0.0001" for term, x in found.items() if not pd.isna(x)}
+    return "; ".join(f"{term} {text}" for term, text in texts.items()) or NOT_EXPECTED
 
 
 def _published_decimals(row: Row) -> int:
@@ -108,7 +133,8 @@ _VIEWS: list[tuple[str, tuple[str, ...], Cell, str]] = [
     ("γ₀", ("gamma_0",), _end("gamma_0"), "right"),
     ("γ₁", ("gamma_1",), _end("gamma_1"), "right"),
     ("published", ("published_total", "published_total_se"), _published, "left"),
-    ("published diffusion", ("published_diffusion",), _published_diffusion, "right"),
+    *((f"published {term}", (f"published_{term}",), _published_part(term), "right") for term in TERMS[1:]),
+    ("expected", ("expected_reconstruction",), _expected, "left"),
     ("ours - published", ("minus_published",), _minus_published, "right"),
 ]
 
@@ -138,6 +164,14 @@ def _best(frame: pd.DataFrame) -> frozenset[tuple[int, str]]:
     return frozenset((frame.index.get_loc(i), "total") for i in best.index[best])
 
 
+def _on_expected(frame: pd.DataFrame) -> list[str]:
+    """What is expected, and of which data sets nothing is, as their manifests are of versions before."""
+    shown = frame["expected_reconstruction"].notna().any() and "expected"
+    lack = {name: frame.attrs[TITLES][name] for name in frame.attrs[UNCOUNTED] if name in set(frame["dataset"])}
+    known = {"not_expected": NOT_EXPECTED, "titles": ", ".join(lack.values())}
+    return said("losses", shown, len(lack) > 0 and "uncounted", **known)
+
+
 def _notes(frame: pd.DataFrame) -> list[str]:
     """What the numbers are, and for each data set where they come from."""
     titles = frame.attrs[TITLES]
@@ -151,6 +185,7 @@ def _notes(frame: pd.DataFrame) -> list[str]:
         elsewhere = frame["model"][frame["trained"] == BY_AUTHORS]
         compared = frame["minus_published"].notna().any() and "minus_published"
         notes += [NOTE, *said("losses", compared, len(elsewhere) and "elsewhere", models=", ".join(elsewhere))]
+        notes += _on_expected(frame)
     notes += frame.attrs[WEIGHTED]
     for dataset, group in frame.groupby("dataset", sort=False):
         release, images = (
