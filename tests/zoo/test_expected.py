@@ -70,7 +70,8 @@ class Zero(torch.nn.Module):
 )
 def test_the_loss_itself_comes_to_it(encoder, process):
     """At noise that shows, on pixels of which many lie at one end."""
-    shape = ModelConfig("epsilon", 1, 32, encoder, gamma_min=-4.0, gamma_max=3.0, process=process)
+    given = {"process": process, "variables": 2 if process == "cld" else 1}
+    shape = ModelConfig("epsilon", 1, 32, encoder, gamma_min=-4.0, gamma_max=3.0, **given)
     model = assemble(shape, 1, 17, 8)
     model.denoiser = Zero()
     rng = torch.Generator().manual_seed(1)
