@@ -105,7 +105,9 @@ def about_memory(job, slurm_job):
         job.attempt = attempt  # Snakemake counts it up
         return f"{what}; it is tried again with {next_has}"
     job.attempt = job.restart_times + 1  # the last
-    what += f"; raise {key} in the profile's config.yaml, in default-resources, or for {job.rule.name} in set-resources"
+    what += (
+        f"; raise {key} in the profile's config.yaml, in default-resources, or for {job.rule.name} in set-resources"
+    )
     SHORT_OF_MEMORY.append(what)
     return what
 
