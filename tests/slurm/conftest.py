@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 from cluster import Cluster
-from user import adapt, check_out_on_site, running
+from user import MEMORY_MB_PER_CPU, adapt, check_out_on_site, running
 
-# beside 0.15 GB of the job's own Snakemake the first run takes 0.7 GB, the second 1.9: with 0.6 GB both are killed,
-# with 1.2 GB the second is
-MEMORY_MB_PER_CPU = 150
+# beside 0.15 GB of the job's own Snakemake the first run takes 0.7 GB, the second 1.9; with 4 CPUs' memory both are
+# killed, with twice as much the second is
 SHORT = {"steps": 6, "log_every": 2, "precision": "float32"}
 STUDY = {
     "name": "memory",

@@ -6,8 +6,7 @@ What happens is `short_of_memory`'s, which began beside test_preempted.
 import json
 
 from cluster import APART
-from conftest import MEMORY_MB_PER_CPU
-from user import progress
+from user import MEMORY_MB_PER_CPU, progress
 
 RUNS = "results/memory/runs/digits"
 ENOUGH_AT_LAST, TOO_LITTLE = f"{RUNS}/VDMv-2/fixed/seed1", f"{RUNS}/DiffEnc-2-nt/fixed/seed1"
