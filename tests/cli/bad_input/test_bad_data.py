@@ -61,16 +61,20 @@ def test_data_of_another_set(refused, command):
     assert f"error: --data {DATA}: holds mnist, the run is on digits; name the folder of digits\n" in error
 
 
-def test_changed_data_are_found_by_every_reader(refused):
-    path = Path(DATA, "test.npy")
+@pytest.mark.parametrize(
+    ("file", "commands"), [("test.npy", (EVALUATE, ENCODE, TRAIN_NEW)), ("train.npy", (TRAIN_NEW,))]
+)
+def test_changed_data_are_found_by_every_reader(refused, file, commands):
+    path = Path(DATA, file)
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(bytes(content))
-    for command in (EVALUATE, ENCODE):
-        assert f"{DATA}/test.npy: was changed: its sha256 is" in refused(command)
+    for command in commands:
+        assert f"{DATA}/{file}: was changed: its sha256 is" in refused(command)
 
 
-def test_a_pipe_in_the_place_of_data(refused):
-    Path(DATA, "test.npy").unlink()
-    os.mkfifo(f"{DATA}/test.npy")
-    assert f"{DATA}/test.npy: is no regular file" in refused(EVALUATE)
+@pytest.mark.parametrize(("file", "command"), [("test.npy", EVALUATE), ("train.npy", TRAIN_NEW)])
+def test_a_pipe_in_the_place_of_data(refused, file, command):
+    Path(DATA, file).unlink()
+    os.mkfifo(f"{DATA}/{file}")
+    assert f"{DATA}/{file}: is no regular file" in refused(command)

@@ -1,5 +1,6 @@
 """Outputs that would destroy something, or that nobody takes."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from mistakes import COMPUTING, DATA, EVALUATE
+
+from diffenc.cli import report
+from diffenc.cli.main import main
 
 
 @pytest.mark.parametrize("command", COMPUTING)
@@ -56,3 +60,18 @@ def test_standard_output_that_is_full():
     assert (
         ended.stderr == "diffenc: error: standard output: cannot be written (No space left on device); free space\n"
     )
+
+
+@pytest.mark.parametrize(("name", "said"), [("results/x.csv", "results/x.csv"), (None, "a file")])
+def test_a_disk_that_is_full(monkeypatch, capsys, name, said):
+    """The file is named where the system says which it was; standard output takes the blame for itself alone."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+
+    monkeypatch.setattr(report, "collect_runs", full)
+    with pytest.raises(SystemExit) as left:
+        main(["collect", "--study", "study.yaml", "--out", "x.csv"])
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert error == f"diffenc: error: {said}: cannot be written (No space left on device); free space\n"
