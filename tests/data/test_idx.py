@@ -170,8 +170,11 @@ def test_a_server_that_says_nothing(made_up, monkeypatch, tmp_path, left_in):
     monkeypatch.setattr(download, "SILENCE", 0.05)
     before = socket.getdefaulttimeout()
     with socket.create_server(("127.0.0.1", 0)) as server:
+        end = threading.Timer(10, server.close)  # who waits longer is turned away, which is another error
+        end.start()
         monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{server.getsockname()[1]}/"])
         with pytest.raises(UserError, match=r"is missing and cannot be downloaded \(.*timed out\); put"):
             prepare("mnist", tmp_path / "out", tmp_path / "files")
+        end.cancel()
     assert left_in(tmp_path / "files" / "mnist") == []
     assert socket.getdefaulttimeout() == before
