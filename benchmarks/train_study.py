@@ -23,13 +23,13 @@ from diffenc.io.files import sha256_of, write_file
 from diffenc.reporting.targets import measurements, options_of
 from diffenc.results.progress import read
 from diffenc.study.load import load_study
-from diffenc.study.stages import CHECKSUMS, CONFIG, COST, FILES, HISTORY, MODEL, PER_IMAGE, TRAINED
+from diffenc.study.stages import CHECKSUMS, CONFIG, COST, FILES, HISTORY, MODEL, PER_IMAGE, STUDY, TRAINED
 from diffenc.study.study import Run, Study, run_folder
 
 CALL_AGAIN = 75  # EX_TEMPFAIL
 # a training that was asked to stop may take so long, for its step and its checkpoint
 GRACE_S = 30.0
-STUDY, MANIFEST = "study.yaml", "manifest.json"
+MANIFEST = "manifest.json"
 SMALL = (CONFIG, HISTORY, COST, PER_IMAGE, *FILES.values())
 
 

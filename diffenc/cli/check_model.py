@@ -25,6 +25,7 @@ from diffenc.io.errors import UserError
 from diffenc.runtime.signals import Ended, Stopped
 from diffenc.study.load import load_study
 from diffenc.study.settings import Training
+from diffenc.study.stages import STUDY
 from diffenc.study.study import Run, Study
 from diffenc.zoo.configs import MODELS, adapted
 
@@ -247,10 +248,8 @@ def _train_on_two(study: Study, run: Run, digits: Path, folder: Path) -> None:
     """By the command, as the pipeline does."""
     group = {"dataset": run.dataset, "models": [run.model], "seeds": [run.seed], "training": _TRAINING}
     own = {name: one.model_dump(exclude_none=True) for name, one in study.models.items()}
-    (folder / "study.yaml").write_text(
-        yaml.safe_dump({"name": study.name, "title": "", "runs": [group], "models": own})
-    )
-    where = ["--study", folder / "study.yaml", "--run", run.path, "--data", digits, "--out", folder / "two"]
+    (folder / STUDY).write_text(yaml.safe_dump({"name": study.name, "title": "", "runs": [group], "models": own}))
+    where = ["--study", folder / STUDY, "--run", run.path, "--data", digits, "--out", folder / "two"]
     how = ["--device", "cpu", "--threads", "1", "--processes", "2"]
     command = [sys.executable, "-m", "diffenc", "train", *map(str, where), *how]
     path = os.pathsep.join([os.getcwd(), *filter(None, [os.environ.get("PYTHONPATH")])])

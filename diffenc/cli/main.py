@@ -41,14 +41,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _exit(2, f"error: standard output: cannot be written ({error.strerror}); free space")
+        _exit(2, f"error: {_what_is_full(error)}: cannot be written ({error.strerror}); free space")
     except UserError as error:
         _exit(2, f"error: {error}")
     except Ended as ended:
         _exit(ended.status, str(ended))
     except KeyboardInterrupt:
         _exit(130, "interrupted; run the same command again to go on")
+
+
+def _what_is_full(error: OSError) -> object:
+    """The file; of one that was open already the system does not say its name."""
+    if error.filename is not None:
+        return error.filename
+    try:
+        sys.stdout.flush()
+    except OSError:  # it still holds what it could not write, and is not to try again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return "standard output"
+    return "a file"
 
 
 def _exit(status: int, said: str) -> NoReturn:

@@ -12,10 +12,10 @@ from diffenc.results.runs import collect as collect_runs
 from diffenc.results.runs import read_runs
 from diffenc.study.load import load_study
 from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN, TABLES_BY_NAME
+from diffenc.study.stages import STUDY
 from diffenc.study.study import study_folder
 
 PUBLISHED = Path("config/published.yaml")
-STUDY = "study.yaml"  # the study's file as its page has it, beside the results
 
 
 def collect(options: Namespace) -> None:

@@ -11,6 +11,7 @@ from diffenc.io.errors import UserError, make
 from diffenc.io.files import sha256_of
 from diffenc.reporting import render
 from diffenc.reporting.html import provenance
+from diffenc.reporting.html.tables import csv_uri
 from diffenc.reporting.targets import files_shown, part_of, tables_of, tables_of_all
 from diffenc.results import custody
 from diffenc.results.runs import collect, read_runs
@@ -24,6 +25,7 @@ from diffenc.study.stages import (
     FILES,
     KEPT,
     MODEL,
+    PAGE,
     PER_IMAGE,
     RUNS,
     TESTS,
@@ -34,7 +36,6 @@ from diffenc.study.study import Study, run_folder
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-PAGE = "index.html"
 _RESULTS = {*FILES.values(), PER_IMAGE, FID}
 
 
@@ -114,7 +115,8 @@ def _training(place: Path) -> Iterator[str]:
 def _fit(sources: dict[Path, dict[str, str]], weights: Path, elsewhere: str | None, prepared: Path) -> Iterator[str]:
     """Results of one run, {file: what it was made from}, against the weights and data that are there.
 
-    Of weights that stayed `elsewhere` the sha256 is on record; times of files say nothing then.
+    Of weights that stayed `elsewhere` the sha256 is on record. Times of files, which a copy may not keep, are asked
+    only of a result that does not say what it was made from, and of weights that are here.
     """
     there = {"weights": sha256_of(weights) if weights.is_file() else elsewhere}
     with contextlib.suppress(UserError):  # it was said
@@ -127,7 +129,7 @@ def _fit(sources: dict[Path, dict[str, str]], weights: Path, elsewhere: str | No
         for what, sha256 in found.items():
             if what in there and there[what] != sha256:
                 yield f"{file}: was made from {what} of sha256 {sha256}, there is {there[what]}; {make(file)}"
-        if elsewhere is None and file.stat().st_mtime < weights.stat().st_mtime:
+        if "weights" not in found and elsewhere is None and file.stat().st_mtime < weights.stat().st_mtime:
             yield f"{file}: is older than {weights}; {make(file)}"
 
 
@@ -187,15 +189,17 @@ def _table(
 
 
 def _page(study: Study, folder: Path) -> Iterator[str]:
+    """The page against its checksum, and the csv files that it offers to save against those that are here."""
     page = folder / PAGE
     if not page.is_file():
         yield f"{page}: is missing; {make(page)}"
         return
-    if not custody.is_whole_page(page.read_bytes()):
+    content = page.read_bytes()
+    if not custody.is_whole_page(content):
         yield f"{page}: was changed; {make(page)}"
+        return
     tables = [*tables_of_all(study), *(stem for name in study.datasets for stem in tables_of(study, name))]
-    for stem in tables:
-        table = folder / f"{stem}.json"
-        if table.is_file() and table.stat().st_mtime > page.stat().st_mtime:
-            yield f"{page}: is older than {table}; {make(page)}"
-            return
+    files = [RUNS, *([TESTS] if study.comparisons else []), *(f"{stem}.csv" for stem in tables)]
+    for file in (folder / name for name in files):
+        if file.is_file() and csv_uri(file.read_bytes()).encode() not in content:
+            yield f"{page}: was made from another {file}; {make(page)}"

@@ -1,11 +1,12 @@
 """progress.json of a run: what its training last wrote, and the state that follows from the files."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from diffenc.runtime.slurm import Given
 from diffenc.study.stages import EVALUATION, MODEL
 
 PROGRESS = "progress.json"
@@ -14,7 +15,10 @@ SILENT = 60.0
 
 
 class Attempt(TypedDict):
-    """What one attempt at a run did: its steps, and what ended it (a signal, "done", or None: nobody knows)."""
+    """What one attempt at a run did: its steps, and what ended it (a signal, "done", or None: nobody knows).
+
+    Of the first process: the most memory that it took of its host, and its seconds of all CPUs; `given` by SLURM.
+    """
 
     first: int
     last: int
@@ -24,6 +28,10 @@ class Attempt(TypedDict):
     process: int
     slurm_job: str | None
     ended: str | None
+    # earlier versions did not write these
+    host_bytes: NotRequired[int]
+    cpu_seconds: NotRequired[float]
+    given: NotRequired[Given | None]
 
 
 class Content(TypedDict):
@@ -44,6 +52,21 @@ class Content(TypedDict):
 def device_hours(attempts: list[Attempt]) -> float:
     """Hours of all devices together."""
     return sum(attempt["seconds"] * attempt["processes"] for attempt in attempts) / 3600
+
+
+def use(attempts: list[Attempt]) -> dict[str, float | None] | None:
+    """The content of a `diffenc.results.records.Use`; None if the last attempt was no job of SLURM's."""
+    given = attempts[-1].get("given")
+    if given is None:
+        return None
+    seconds = sum(attempt["seconds"] for attempt in attempts if "cpu_seconds" in attempt)
+    used = {
+        "memory_gib": round(max(attempt.get("host_bytes", 0) for attempt in attempts) / 2**30, 3),
+        "hours": round(max(attempt["seconds"] for attempt in attempts) / 3600, 6),
+        # a training of less than a clock's tick has no seconds
+        "cpus": round(sum(attempt.get("cpu_seconds", 0.0) for attempt in attempts) / seconds, 2) if seconds else None,
+    }
+    return used | {f"{name}_given": value for name, value in given.items()}
 
 
 def read(folder: Path) -> Content | dict[str, Any]:

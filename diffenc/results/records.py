@@ -71,13 +71,32 @@ class Evaluated(Record):
     loss_per_t: list[TimeBin]
 
 
+class Use(Record):
+    """What one process of a training used of its share of what SLURM gave the job.
+
+    Memory of its host and hours: the most of any attempt; CPUs: the mean over all. Given: to the last attempt; None:
+    as much as it likes.
+    """
+
+    memory_gib: FiniteFloat
+    memory_gib_given: FiniteFloat | None
+    hours: FiniteFloat
+    hours_given: FiniteFloat | None
+    cpus: FiniteFloat | None
+    cpus_given: FiniteFloat | None
+
+
 class Cost(Record):
-    """What a training took, over all its restarts: hours of all its devices, and the most memory in one of them."""
+    """What a training took, over all its restarts: hours of all its devices, and the most memory in one of them.
+
+    `use`: of a job of SLURM's; earlier versions did not write it.
+    """
 
     device: str
     device_hours: FiniteFloat
     peak_gib: FiniteFloat
     attempts: int
+    use: Use | None = None
 
 
 def read_evaluation(path: Path) -> Evaluated:

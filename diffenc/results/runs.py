@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffenc.io.errors import UserError, make
-from diffenc.results.records import Cost, read_cost, read_evaluation
+from diffenc.results.records import read_cost, read_evaluation
 from diffenc.study.stages import COST, EVALUATION, RUNS, TERMS
 from diffenc.study.study import Run, Study, run_folder
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 IDENTITY = ("dataset", "model", "schedule", "seed")
 PROVENANCE = ("release", "images", "passes", "protocol")
+COST_COLUMNS = ("device", "device_hours", "peak_gib", "attempts")
 RUN_COLUMNS = (
     *("dataset", "release", "model", "schedule", "seed", "term", "bpd", "mc_se", "images", "passes"),
     *("protocol", "steps", "parameters", "gamma_0", "gamma_1"),
-    *("device", "device_hours", "peak_gib", "attempts"),
+    *COST_COLUMNS,
 )
-# runs.csv's columns of cost for weights that were trained elsewhere
-NOT_TRAINED_HERE = dict.fromkeys(Cost.model_fields)
+# for weights that were trained elsewhere
+NOT_TRAINED_HERE = dict.fromkeys(COST_COLUMNS)
 
 
 def collect(study: Study, folder: Path) -> "DataFrame":

@@ -40,6 +40,8 @@ TIMES = tuple(i / 50 for i in range(51))
 SPECTRUM_TIMES = (0.2, 0.4, 0.6, 0.8, 1.0)
 RUNS = "runs.csv"
 TESTS = "tests.csv"
+PAGE = "index.html"
+STUDY = "study.yaml"  # the study's file as its page has it
 # of a study that was trained elsewhere, as sha256sum writes them: the weights themselves stayed there
 CHECKSUMS = "weights.sha256"
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffenc.io.files import write_file
-from diffenc.results.progress import PROGRESS, Attempt, device_hours, read
+from diffenc.results.progress import PROGRESS, Attempt, device_hours, read, use
+from diffenc.runtime import slurm
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +33,7 @@ class Progress:
     def begin(self, step: int) -> None:
         """A new attempt goes on from `step`."""
         self.started = self.written = time.monotonic()
+        self.cpu = time.process_time()
         self.attempts.append(
             {
                 "first": step,
@@ -42,6 +44,7 @@ class Progress:
                 "process": os.getpid(),
                 "slurm_job": os.environ.get("SLURM_JOB_ID"),
                 "ended": None,
+                "given": slurm.given(self.processes),
             }
         )
 
@@ -53,7 +56,13 @@ class Progress:
     def write(self, state: str, step: int, line: dict[str, Any] | None, ended: str | None = None) -> None:
         """Write now; `ended` says by what the attempt was."""
         self.written = time.monotonic()
-        self.attempts[-1] |= {"last": step, "seconds": round(self.written - self.started, 1), "ended": ended}
+        self.attempts[-1] |= {
+            "last": step,
+            "seconds": round(self.written - self.started, 1),
+            "ended": ended,
+            "host_bytes": _host_peak(),
+            "cpu_seconds": round(time.process_time() - self.cpu, 1),
+        }
         self.peak = max(self.peak, self._peak())
         line = line or {}
         content = {
@@ -82,6 +91,7 @@ class Progress:
             "device_hours": round(device_hours(self.attempts), 6),
             "peak_gib": round(self.peak / 2**30, 3),
             "attempts": len(self.attempts),
+            "use": use(self.attempts),
         }
 
     def _device_name(self) -> str:
@@ -97,4 +107,9 @@ class Progress:
             import torch
 
             return torch.cuda.max_memory_allocated(self.device)
-        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return _host_peak()
+
+
+def _host_peak() -> int:
+    """The most bytes that this process took of its host."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -95,7 +95,7 @@ def load_checkpoint(
         weights: which of the two sets of weights.
 
     Raises:
-        UserError: a file is missing, damaged, or the two do not belong together.
+        UserError: a file is missing, damaged, the two do not belong together, or a weight is not finite.
     """
     state = read_msgpack(path)
     if weights not in state:
@@ -117,6 +117,8 @@ def load_checkpoint(
                 " checkpoint's own config, or take the authors' own file"
             )
         parameter.data = from_flax(ours[name], array, parameter.shape)
+        if not parameter.isfinite().all():
+            raise UserError(f"{path}: {ours[name]} has values that are not finite; fetch it again")
     return model
 
 

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import http.server
+import socket
 import struct
 import threading
 from functools import partial
@@ -161,3 +162,19 @@ def test_damaged_download_is_not_kept(mirror, tmp_path, left_in):
     with pytest.raises(UserError, match=f"{TRAIN}.gz: is missing and cannot be downloaded .*corrupted"):
         prepare("mnist", tmp_path / "out", tmp_path / "files")
     assert left_in(tmp_path / "files" / "mnist") == left_in(tmp_path / "out") == []
+
+
+def test_a_server_that_says_nothing(made_up, monkeypatch, tmp_path, left_in):
+    """It takes the connection, as a login node's firewall does, and that is all."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(download, "SILENCE", 0.05)
+    before = socket.getdefaulttimeout()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        end = threading.Timer(10, server.close)  # who waits longer is turned away, which is another error
+        end.start()
+        monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{server.getsockname()[1]}/"])
+        with pytest.raises(UserError, match=r"is missing and cannot be downloaded \(.*timed out\); put"):
+            prepare("mnist", tmp_path / "out", tmp_path / "files")
+        end.cancel()
+    assert left_in(tmp_path / "files" / "mnist") == []
+    assert socket.getdefaulttimeout() == before

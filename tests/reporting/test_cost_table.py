@@ -1,5 +1,8 @@
+import json
+import tempfile
 from pathlib import Path
 
+import made_up
 import made_up_paper
 import pytest
 
@@ -8,16 +11,23 @@ from diffenc.reporting.tables import formatting
 from diffenc.reporting.tables.cost import cost
 from diffenc.results.tests import compare
 from diffenc.statistics.welch import summarise
+from diffenc.study.study import run_folder
 
 # two 3 x 3 convolutions, 3 -> 64 -> 64, of 32 x 32 pixels
 STEM = 2 * 9 * (3 + 64) * 64 * 32**2 / 1e9
 PARITY = Path(__file__).parents[1] / "parity"
 
 
-def made(*groups, **measured):
+def made(*groups, use=lambda run: {}, **measured):
+    """The table; use(run): what its cost.json has beside what any has."""
     study = made_up_paper.study(*groups)
     runs = made_up_paper.runs(study, lambda run: 2.6, **measured)
-    return cost(study, runs, compare(study, runs), Path("nowhere"))
+    with tempfile.TemporaryDirectory() as folder:
+        for run in study.training:
+            path = run_folder(Path(folder), run) / "cost.json"
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps(made_up.COSTS | use(run)))
+        return cost(study, runs, compare(study, runs), Path(folder))
 
 
 def read(sheet):
@@ -88,15 +98,16 @@ def test_models_on_unlike_devices_are_not_timed_against_each_other():
     assert "not on one device" in read(mixed)["DiffEnc-32-4"]["encoder's overhead"]
 
 
-def test_what_was_not_trained_here_says_so(tmp_path):
-    def theirs(name, file):
-        weights = {
-            "format": "authors",
-            "path": str(PARITY / f"{file}_12000.gz"),
-            "config": str(PARITY / f"{file}.json"),
-        }
-        return {"dataset": "cifar10", "models": [name], "seeds": [1], "weights": weights}
+def theirs(name, file):
+    weights = {
+        "format": "authors",
+        "path": str(PARITY / f"{file}_12000.gz"),
+        "config": str(PARITY / f"{file}.json"),
+    }
+    return {"dataset": "cifar10", "models": [name], "seeds": [1], "weights": weights}
 
+
+def test_what_was_not_trained_here_says_so(tmp_path):
     sheet = made(theirs("VDMv", "vdmv"), theirs("NT", "nt"), made_up_paper.LARGE)
     rows = read(sheet)
     missing = ("images/s", "peak GiB", "device-hours", "in all", "device")
@@ -121,3 +132,38 @@ def test_small_numbers_keep_their_digits_and_missing_ones_are_said():
     runs = made_up_paper.runs(study, lambda run: 2.6)
     with pytest.raises(UserError, match="seed2, term total, is missing"):
         cost(study, runs[runs["seed"] == 1], compare(study, runs), Path("nowhere"))
+
+
+def used(memory, hours, cpus, memory_given=15.625, hours_given=24.0):
+    given = {"memory_gib_given": memory_given, "hours_given": hours_given, "cpus_given": 4.0}
+    return {"use": {"memory_gib": memory, "hours": hours, "cpus": cpus} | given}
+
+
+def test_what_a_job_used_stands_beside_what_it_was_given():
+    """Each thing of the seed that used the most of it; runs of a laptop and of earlier versions have none."""
+
+    def use(run):
+        if run.model == "VDMv-8":
+            return {"use": None} if run.seed == 1 else {}
+        found = used(2.0 + run.seed, 8.0 - run.seed, 1.25)
+        return used(9.5, 0.5, None, None, None) if run.model == "DiffEnc-8-nt" else found
+
+    sheet = made(made_up_paper.SMALL, theirs("VDMv", "vdmv"), use=use)
+    rows, headers = read(sheet), ("host GiB", "hours of a job", "CPUs")
+    cells = {model: [row[header] for header in headers] for model, row in rows.items()}
+    assert cells == {
+        "VDMv-8": ["not recorded"] * 3,
+        "DiffEnc-8-2": ["5.00 of 15.6", "7.00 of 24.0", "1.25 of 4.00"],
+        "DiffEnc-8-nt": ["9.50 of no limit", "0.500 of no limit", "n/a of 4.00"],
+        "VDMv": ["not trained here"] * 3,
+    }
+    values = sheet.frame.set_index("model").loc["DiffEnc-8-2"]
+    assert (values["memory_gib_used"], values["memory_gib_given"], values["hours_used"]) == (5.0, 15.625, 7.0)
+    assert any(note.startswith("Of what was given") for note in sheet.notes)
+
+
+def test_without_jobs_of_slurm_s_the_table_is_as_it_was():
+    sheet = made(made_up_paper.SMALL, use=lambda run: {"use": None} if run.seed == 1 else {})
+    assert not [name for name in sheet.frame if name.endswith(("_used", "_given"))]
+    assert not {"host GiB", "hours of a job", "CPUs"} & {column.header for column in sheet.columns}
+    assert not any(note.startswith("Of what was given") for note in sheet.notes)

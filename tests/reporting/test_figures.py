@@ -1,3 +1,6 @@
+import importlib
+import os
+
 import made_up
 import numpy as np
 import pytest
@@ -5,6 +8,7 @@ from matplotlib.colors import to_rgb
 
 from diffenc.io.arrays import at_times
 from diffenc.io.errors import UserError
+from diffenc.reporting import figures
 from diffenc.reporting.figures import curves, heatmaps, image_grid, loss_per_t, style
 from diffenc.reporting.figures import encodings as encoded
 from diffenc.reporting.figures import samples as sampled
@@ -205,3 +209,10 @@ def test_seeds_without_a_common_step_or_time_are_refused(files, tmp_path):
     other.write_text(first.read_text().replace('"t": 0.025', '"t": 0.03'))
     with pytest.raises(UserError, match="its times t differ"):
         loss_per_t.loss_per_t({"one": [first], "two": [other]}, tmp_path / "f", "Title")
+
+
+def test_started_from_a_notebook(monkeypatch):
+    """A kernel hands its backend on to what it starts; importing matplotlib fails where that is not there."""
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    importlib.reload(figures)
+    assert "MPLBACKEND" not in os.environ

@@ -1,5 +1,7 @@
 """`diffenc verify`: a study that fits, and each thing in it that was changed."""
 
+import json
+import os
 import shutil
 from pathlib import Path
 
@@ -119,16 +121,44 @@ def test_a_number_of_another_study_is_found(place, capsys):
     assert f"{FIRST}/evaluation.json: was made from weights of sha256" in said
 
 
-def test_what_is_older_or_missing(place, capsys):
-    (place / "results/small/tables/digits/depth.tex").unlink()
-    (place / FIRST / "model.safetensors").touch()
-    (place / "results/small/tables/digits/components.json").touch()
+def complaints(capsys):
+    """What `verify` prints of a study that does not fit."""
     with pytest.raises(SystemExit):
         main(["verify", "results/small"])
-    said = capsys.readouterr().out
-    assert "depth.tex: is missing; make it" in said
-    assert f"{FIRST}/evaluation.json: is older than {FIRST}/model.safetensors" in said
-    assert "index.html: is older than results/small/tables/digits/components.json" in said
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_copy_that_has_other_times_fits(place, capsys):
+    """As `cp -r` gives it: results older than their weights, the page older than its tables, every checksum right."""
+    for i, path in enumerate(sorted(path for path in place.rglob("*") if path.is_file())):
+        os.utime(path, (1e9 + 60 * i, 1e9 + 60 * i))
+    assert (place / FIRST / "evaluation.json").stat().st_mtime < (place / FIRST / "model.safetensors").stat().st_mtime
+    main(["verify", "results/small"])
+    assert capsys.readouterr().out.endswith("fit\n")
+
+
+def test_a_result_without_checksums_that_is_older_than_its_weights(place, capsys):
+    """As an earlier version wrote it; its neighbour, which says what it was made from, may be as old."""
+    path = place / FIRST / "evaluation.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in content.items() if key not in ("made_from", "sha256")}))
+    for name in ("evaluation.json", "depth.json"):
+        os.utime(place / FIRST / name, (1e9, 1e9))
+    (found,) = complaints(capsys)
+    assert found.startswith(f"{FIRST}/evaluation.json: is older than {FIRST}/model.safetensors; make it with")
+
+
+def test_what_is_missing_and_a_page_of_other_numbers(place, capsys):
+    """The page's own checksum is whole: what is in it tells that the files were made again since."""
+    (place / "results/small/tables/digits/depth.tex").unlink()
+    changed = [f"results/small/{name}" for name in ("runs.csv", "tests.csv", "tables/digits/components.csv")]
+    for file in changed:
+        with (place / file).open("a") as csv:
+            csv.write("\n")
+    said = complaints(capsys)
+    assert any("depth.tex: is missing; make it" in line for line in said)
+    of_the_page = [line.partition("; ")[0] for line in said if line.startswith("results/small/index.html")]
+    assert of_the_page == [f"results/small/index.html: was made from another {file}" for file in changed]
 
 
 def test_without_the_studys_file(place, capsys):

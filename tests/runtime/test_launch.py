@@ -2,13 +2,14 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
 import pytest
 
 from diffenc.io.errors import UserError
-from diffenc.runtime.launch import launch
+from diffenc.runtime.launch import _config, launch
 
 SRUN = f"""#!{sys.executable}
 import json, os, sys
@@ -51,3 +52,15 @@ def test_several_nodes_outside_of_a_job(monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(UserError, match="--nodes 2: there is no SLURM job here; run inside of one of 2 nodes"):
         launch(["train"], 2, 2)
+
+
+def test_processes_of_one_machine_meet_without_its_name(monkeypatch):
+    """It may be in no DNS: torch would ask for it, and wait."""
+
+    def unknown(*_):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    for name in ("getfqdn", "gethostbyname", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, unknown)
+    config = _config(2, 1, "logs")
+    assert (config.rdzv_endpoint, config.local_addr) == ("127.0.0.1:0", "127.0.0.1")

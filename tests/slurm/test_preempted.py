@@ -1,6 +1,7 @@
 """Preemptible partitions: one with a grace time, after which jobs are queued again, and one that cancels them."""
 
 import pipeline
+import pytest
 import yaml
 from cluster import ACCOUNT, GPUS
 from user import adapt, check_out_on_site, job_of, progress, running, trained_twice, until
@@ -32,6 +33,7 @@ def take_all_gpus(cluster):
     cluster.run("sbatch", *options, "--wrap", "sleep 5")
 
 
+@pytest.mark.usefixtures("short_of_memory")  # the next file's study: it runs meanwhile, apart from this one
 def test_trainings_queue_themselves_again_and_a_cancelled_evaluation_is_submitted_again(cluster, tmp_path):
     """The plugin by itself would wait for the latter for ever."""
     (requeued, first), (cancelled, second) = (start(tmp_path / name, name) for name in ("preemptible", "scavenge"))

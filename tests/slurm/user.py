@@ -12,6 +12,7 @@ import time
 import pipeline
 from cluster import ACCOUNT
 
+MEMORY_MB_PER_CPU = 150  # of the study that has too little
 # what the README tells a site to change, by the marks in the profile
 LINES = {
     "slurm": {"jobs": 20, "slurm_partition": "gpu", "slurm_account": ACCOUNT, "gpu_model": "h100", "runtime": 60},

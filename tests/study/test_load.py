@@ -62,3 +62,16 @@ def test_an_unknown_schedule():
     run = {"dataset": "digits", "models": ["VDMv-2"], "seeds": [1], "schedule": "wavy", "training": {"steps": 10}}
     with pytest.raises(UserError, match="unknown schedule 'wavy'; known: fixed, learned"):
         parse_study({"name": "small", "title": "", "runs": [run]}, "study.yaml")
+
+
+def test_a_home_is_found_and_variables_are_refused(monkeypatch):
+    """A folder that is literally called ~ would have to be removed by somebody."""
+    monkeypatch.setenv("HOME", "/home/ada")
+    run = {"dataset": "digits", "models": ["VDMv-2"], "seeds": [1], "training": {"steps": 10}}
+    study = {"name": "small", "title": "", "runs": [run]}
+    assert parse_study(study | {"files": "~/datasets"}, "study.yaml").files == "/home/ada/datasets"
+    own = {"own_data": {"mine": {"title": "", "train": "${SCRATCH}/train.npy", "test": "test.npy"}}}
+    for given, key in (({"files": "$HOME/x"}, "files: $HOME/x"), (own, "own_data.mine.train: ${SCRATCH}/train.npy")):
+        with pytest.raises(UserError) as refused:
+            parse_study(study | given, "study.yaml")
+        assert str(refused.value).startswith(f"study.yaml: {key}: variables are not filled in; write the path itself")

@@ -9,7 +9,8 @@ from short_training import CPU, RUN, train
 
 from diffenc import data
 from diffenc.cli.main import main
-from diffenc.results.progress import read, state_of
+from diffenc.results.progress import read, state_of, use
+from diffenc.results.records import read_cost
 from diffenc.study.settings import Training
 from diffenc.training import progress
 from diffenc.training.trainer import Trainer
@@ -54,8 +55,35 @@ def test_time_and_attempts_add_up_over_restarts(digits, tmp_path):
     seconds = sum(attempt["seconds"] for attempt in second["attempts"])
     assert cost["device_hours"] == pytest.approx(seconds / 3600, abs=2e-4)
     assert (cost["device"], cost["attempts"]) == ("cpu, float32", 2)
+    assert cost["use"] is None
     last = json.loads((tmp_path / "history.jsonl").read_text().splitlines()[-1])
     assert second["bpd"] == last["total"]
+
+
+def test_what_a_job_of_slurm_s_used_of_what_it_was_given(digits, tmp_path, monkeypatch):
+    """Two attempts, the second with twice the memory; its hours are those of the longer one."""
+    for memory in (1.0, 2.0):
+        given = {"memory_gib": memory, "hours": 24.0, "cpus": 4.0}
+        monkeypatch.setattr(progress.slurm, "given", lambda processes, given=given: given)
+        if memory == 1.0:
+            killed_after(5, tmp_path, digits)
+    train(digits, tmp_path)
+    attempts = read(tmp_path)["attempts"]
+    assert [attempt["given"]["memory_gib"] for attempt in attempts] == [1.0, 2.0]
+    found = read_cost(tmp_path / "cost.json").use
+    assert (found.memory_gib_given, found.hours_given, found.cpus_given) == (2.0, 24.0, 4.0)
+    assert found.memory_gib == pytest.approx(read(tmp_path)["peak_bytes"] / 2**30, abs=1e-3)  # on a CPU
+    assert found.hours == pytest.approx(max(attempt["seconds"] for attempt in attempts) / 3600, abs=1e-4)
+
+
+def test_cpus_are_their_seconds_over_those_of_the_clock():
+    attempt = {"seconds": 10.0, "host_bytes": 2**30, "cpu_seconds": 25.0}
+    given = {"memory_gib": None, "hours": 1.0, "cpus": 4.0}
+    earlier = {"seconds": 1000.0, "processes": 1}  # of an earlier version: it says nothing of them
+    found = use([earlier, attempt | {"given": given}, attempt | {"host_bytes": 3 * 2**30, "given": given}])
+    assert (found["cpus"], found["memory_gib"], found["hours"]) == (2.5, 3.0, pytest.approx(1000 / 3600))
+    assert use([attempt | {"seconds": 0.0, "given": given}])["cpus"] is None
+    assert use([attempt | {"given": given}, earlier]) is None
 
 
 def test_a_run_trained_anew_counts_anew(digits, tmp_path):

@@ -125,17 +125,33 @@ def latent_bpd(model, images):
         return (kl_divergence(q, Normal(0.0, 1.0)).flatten(1).mean(1) / np.log(2)).numpy()
 
 
+def with_leaves(path, change):
+    """The checkpoint with every array changed."""
+
+    def changed(code, data):
+        value = change(_extension(code, data))
+        return msgpack.ExtType(code, msgpack.packb((value.shape, value.dtype.name, value.tobytes())))
+
+    content = msgpack.unpackb(gzip.decompress(CHECKPOINT.read_bytes()), ext_hook=changed, strict_map_key=False)
+    path.write_bytes(msgpack.packb(content))
+
+
+def test_values_that_are_not_finite_are_refused(tmp_path):
+    def spoilt(value):
+        return np.array([0, np.nan, 0], value.dtype) if value.shape == (3,) else value
+
+    with_leaves(tmp_path / "nan.gz", spoilt)
+    with pytest.raises(UserError, match=r"nan.gz: .*conv_out/bias has values that are not finite; fetch it again"):
+        load_checkpoint(tmp_path / "nan.gz", CONFIG)
+
+
 def test_axes_in_another_order_are_refused(tmp_path):
     """As many values, but (out, in, H, W), as a converter from PyTorch would write them."""
 
-    def reordered(code, data):
-        value = _extension(code, data)
-        if value.shape == (3, 3, 15, 32):
-            value = value.transpose(3, 2, 0, 1)
-        return msgpack.ExtType(code, msgpack.packb((value.shape, value.dtype.name, value.tobytes())))
+    def reordered(value):
+        return value.transpose(3, 2, 0, 1) if value.shape == (3, 3, 15, 32) else value
 
-    content = msgpack.unpackb(gzip.decompress(CHECKPOINT.read_bytes()), ext_hook=reordered, strict_map_key=False)
-    (tmp_path / "other.gz").write_bytes(msgpack.packb(content))
+    with_leaves(tmp_path / "other.gz", reordered)
     match = r"score_model/conv_in/kernel has shape \(32, 15, 3, 3\), but .* asks for \(3, 3, 15, 32\)"
     with pytest.raises(UserError, match=match):
         load_checkpoint(tmp_path / "other.gz", CONFIG)

@@ -2,6 +2,7 @@
 # tests/slurm.
 import asyncio
 import contextlib
+import re
 import signal
 import subprocess
 import time
@@ -66,6 +67,56 @@ def stop(jobs):
             left &= queued().keys()
 
 
+# in a job's log: of the kernel's control group, or of SLURM's own watch, whose state for the job is FAILED
+KILLED_FOR_MEMORY = re.compile(r"oom[-_ ]kill|exceeded memory limit", re.IGNORECASE)
+MEMORY = ("mem_mb_per_cpu", "mem_mb")
+SHORT_OF_MEMORY = []
+
+
+def with_a_word_on_memory(own):
+    """The executor's report of a failed job; one that was killed for memory is tried again while that gives it more."""
+
+    def report_job_error(info, msg=None, **more):
+        if was_killed_for_memory(msg, info.aux.get("slurm_logfile")):
+            msg = f"{about_memory(info.job, info.external_jobid)}. "
+        own(info, msg=msg, **more)
+
+    return report_job_error
+
+
+def was_killed_for_memory(said, log):
+    """Whether SLURM says so, in the job's state or in its log."""
+    if "OUT_OF_MEMORY" in (said or ""):
+        return True
+    try:
+        return bool(KILLED_FOR_MEMORY.search(log.read_text(errors="replace")))
+    except (OSError, AttributeError):  # gone, or never there
+        return False
+
+
+def about_memory(job, slurm_job):
+    """One line on a job that was killed for memory; it fails for good if the next attempt would have no more of it."""
+    key = next((name for name in MEMORY if job.resources.get(name)), MEMORY[0])
+    had, attempt = job.resources.get(key), job.attempt
+    job.attempt += 1
+    next_has = job.resources.get(key)
+    what = f"{job.output[0]}: SLURM killed job {slurm_job} for memory, with {key} {had}"
+    if attempt <= job.restart_times and had and next_has > had:
+        job.attempt = attempt  # Snakemake counts it up
+        return f"{what}; it is tried again with {next_has}"
+    job.attempt = job.restart_times + 1  # the last
+    what += (
+        f"; raise {key} in the profile's config.yaml, in default-resources, or for {job.rule.name} in set-resources"
+    )
+    SHORT_OF_MEMORY.append(what)
+    return what
+
+
+onerror:
+    for line in SHORT_OF_MEMORY:  # again: other jobs went on, and this is what is to be done
+        logger.error(f"diffenc: error: {line}")
+
+
 onstart:
     if workflow.is_main_process:
         name_forced_runs()
@@ -78,6 +129,7 @@ onstart:
         # the jobs' name: people see in the queue what it is about, and we which are ours
         executor = workflow.scheduler._executor
         executor.run_uuid = f"{STUDY.name}.{executor.run_uuid}"
+        executor.report_job_error = with_a_word_on_memory(executor.report_job_error)
         try:
             if orphans := left_running(plugin):
                 stop(orphans)

@@ -45,7 +45,7 @@ except UserError as error:
 ALL_RUNS = {run.path: run for run in STUDY.all_runs}
 ALL_TRAINING, ALL_DEVICES = STUDY.training, STUDY.devices
 RESULTS = str(study_folder(STUDY))
-PAGE = f"{RESULTS}/index.html"
+PAGE = f"{RESULTS}/{stages.PAGE}"
 DATA = "results/data/{dataset}"
 RUN = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{schedule}}/seed{{seed}}"
 ENVIRONMENT = "../../envs/environment.yaml"

@@ -8,14 +8,17 @@ import pandas as pd
 from diffenc.reporting.tables.common import GROUP, model_columns
 from diffenc.reporting.tables.formatting import MINUS, Cell, Column, Row, Table, mean_se, number
 from diffenc.reporting.tables.notes import said
+from diffenc.results.records import Use, read_cost
 from diffenc.results.runs import check_runs
 from diffenc.statistics.welch import summarise
-from diffenc.study.study import Run, Study
+from diffenc.study.stages import COST
+from diffenc.study.study import Run, Study, run_folder
 from diffenc.zoo.flops import flops
 
-NOT_HERE = "not trained here"
+NOT_HERE, NOT_RECORDED, NO_LIMIT = "not trained here", "not recorded", "no limit"
 NO_PLAIN, PLAIN = "no plain model beside it", "is a plain model"
 _OVERHEADS = {"parameters": "parameters", "training_gflop": "FLOPs", "seconds_per_image": "time an image"}
+_USES = {"memory_gib": "host GiB", "hours": "hours of a job", "cpus": "CPUs"}
 
 
 def cost(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) -> Table:
@@ -23,9 +26,10 @@ def cost(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) ->
 
     Speed is steps x batch over the hours of all devices, restarts included: images a second and device. The columns
     NAME_overhead are a model's NAME over that of the plain model, with the same denoiser and no encoder, minus 1.
+    Where jobs of SLURM's trained, NAME_used and NAME_given are those of the seed that used the most.
 
     Raises:
-        UserError: `runs` is not exactly the study's.
+        UserError: `runs` is not exactly the study's, or a run's cost.json is missing or damaged.
     """
     check_runs(study, runs)
     totals = runs[runs["term"] == "total"].set_index(["dataset", "model", "schedule", "seed"])
@@ -34,6 +38,9 @@ def cost(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) ->
         for models in study.groups(dataset).values():
             group = {model: _row(study, seeds, totals.loc[seeds]) for model, seeds in models.items()}
             rows += [row | _overhead(study, row, models, group) for row in group.values()]
+    used = _used(study, folder)
+    if used:
+        rows = [row | used.get((row["dataset"], row["model"], row["schedule"]), {}) for row in rows]
     frame = pd.DataFrame(rows)
     columns = [
         *model_columns(study),
@@ -46,6 +53,7 @@ def cost(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path) ->
         Column("device-hours", _trained("device_hours")),
         Column("in all", lambda row: NOT_HERE if _elsewhere(row) else _rounded(row["all_hours"])),
         Column("device", lambda row: row["device"], "left"),
+        *(Column(header, _of_what_was_given(name)) for name, header in _USES.items() if used),
         Column("encoder's overhead", _overheads, "left"),
     ]
     return Table(frame, columns, _notes(frame), GROUP)
@@ -76,6 +84,24 @@ def _row(study: Study, seeds: list[Run], totals: pd.DataFrame) -> Row:
         "seconds_per_image": 3600 * taken.mean / images,
         "device": " and ".join(totals["device"].unique()),
     }
+
+
+def _used(study: Study, folder: Path) -> dict[tuple[str, str, str], Row]:
+    """{(data set, model, schedule): what its training jobs used of what SLURM gave them}, where any did."""
+    uses: dict[tuple[str, str, str], list[Use]] = {}
+    for run in study.training:
+        if use := read_cost(run_folder(folder, run) / COST).use:
+            uses.setdefault((run.dataset, run.model, run.schedule), []).append(use)
+    return {key: _most(of_model) for key, of_model in uses.items()}
+
+
+def _most(uses: list[Use]) -> Row:
+    """The most that a seed used of each thing, and what that one was given."""
+    row = {}
+    for name in _USES:
+        most = max(uses, key=lambda use: getattr(use, name) or 0.0)
+        row |= {f"{name}_used": getattr(most, name), f"{name}_given": getattr(most, f"{name}_given")}
+    return row
 
 
 def _overhead(study: Study, row: Row, models: dict[str, list[Run]], group: dict[str, Row]) -> Row:
@@ -127,6 +153,18 @@ def _trained(name: str) -> Cell:
     return lambda row: NOT_HERE if _elsewhere(row) else mean_se(row, name, _decimals(row[name]))
 
 
+def _of_what_was_given(name: str) -> Cell:
+    """Such as 3.21 of 15.6."""
+
+    def cell(row: Row) -> str:
+        used, given = row[f"{name}_used"], row[f"{name}_given"]
+        if pd.isna(used) and pd.isna(given):
+            return NOT_HERE if _elsewhere(row) else NOT_RECORDED
+        return f"{_rounded(used)} of {NO_LIMIT if pd.isna(given) else _rounded(given)}"
+
+    return cell
+
+
 def _overheads(row: Row) -> str:
     """Such as +21 % parameters; +17 % FLOPs; +30 % time an image (over VDMv-8)."""
     if row["over"] in (PLAIN, NO_PLAIN):
@@ -151,5 +189,6 @@ def _notes(frame: pd.DataFrame) -> list[str]:
         "cpu" in " ".join(frame["device"]) and "cpu",
         frame["device"].str.contains(" and ").any() and "mixture",
         (frame["device"] == NOT_HERE).any() and "elsewhere",
+        "memory_gib_used" in frame and "slurm",
         not_here=NOT_HERE,
     )
