@@ -76,7 +76,7 @@ def test_the_loss_itself_comes_to_it(encoder, process):
     model.denoiser = Zero()
     rng = torch.Generator().manual_seed(1)
     images = torch.randint(0, 27, (1000, 1, 8, 8), generator=rng).sub(10).clamp(min=0).to(torch.uint8)
-    eps_0, eps_t = (torch.randn((1000, shape.variables, 8, 8), generator=rng) for _ in range(2))
+    eps_0, eps_t = (torch.randn((1000, K, 8, 8), generator=rng) for K in (1, shape.variables))
     with torch.no_grad():
         terms = model.loss_terms(images, torch.rand(1000, generator=rng), eps_0, eps_t)
     pixels = counts(images.numpy(), 17)
