@@ -160,3 +160,57 @@ def test_the_models_terms_are_the_authors_with_all_integrals_done(name):
     of_v_0 = d * (K - 1) / 2 * np.log(2 * np.pi * np.e * 0.01)
     lower = prior + integral + drawn * slope * at.speed + of_v_0 + gap + log_slope - d * np.log(256)
     np.testing.assert_allclose(-lower.numpy(), total.numpy(), rtol=1e-8)
+
+
+def hermite(dimensions):
+    """Nodes (n, dimensions) and weights (n,) of three points a dimension: exact for quadratic functions of noise."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(3)
+    points = np.stack(np.meshgrid(*[nodes] * dimensions, indexing="ij"), -1).reshape(-1, dimensions)
+    products = np.stack(np.meshgrid(*[weights] * dimensions, indexing="ij"), -1).reshape(-1, dimensions)
+    return torch.tensor(points), torch.tensor(products.prod(1) / (2 * np.pi) ** (dimensions / 2))
+
+
+@pytest.mark.parametrize("name", ["cld", "malda", "learned_2"])
+@pytest.mark.parametrize("t", [0.05, 0.6])
+def test_the_three_forms_have_one_mean(name, t):
+    """Denoising given x, denoising given x and v_0, implicit: of one image of one pixel, their network."""
+    published = Published(name)
+    a, process, K = published.a, published.process, int(published.config["n_vars"])
+    tau, x = torch.tensor([0.1 * t + 4.95 * t**2], dtype=torch.float64), 0.7
+    k, given = process.kernel(tau), published.kernel_given_v(tau)
+
+    def network(u):
+        shift = a["net_W"] + t * a["net_V"]
+        return torch.einsum("ij,bj...->bi...", shift, u) + a["net_b"][:, None, None, None]
+
+    def score(u):
+        return -mixed(torch.linalg.inv(k.cholesky).mT, network(u))
+
+    def mean(integrand, points, weights):
+        return (integrand(points) * weights).sum()
+
+    def of_x(eps):
+        beta, eps = torch.full((len(eps),), 0.1 + 9.9 * t).double(), eps[:, :, None, None, None]
+        u = k.mean[:, :, None, None, None] * x + mixed(k.cholesky, eps)
+        many = Kernel(*(one.expand(len(eps), *one.shape[1:]) for one in k))
+        return bound.dsm(process, many, beta, eps, network(u))
+
+    def of_x_and_v(noise):
+        beta, noise = torch.full((len(noise),), 0.1 + 9.9 * t).double(), noise[:, :, None, None, None]
+        start = torch.cat([torch.full_like(noise[:, :1], x), 0.1 * noise[:, : K - 1]], 1)
+        u = mixed(given.E, start) + mixed(given.cholesky, noise[:, K - 1 :])
+        many = Kernel(*(one if one is None else one.expand(len(noise), *one.shape[1:]) for one in given))
+        return bound.dsm(process, many, beta, noise[:, K - 1 :], -mixed(given.cholesky.mT, score(u)))
+
+    def implicit(eps):
+        beta, eps = torch.full((len(eps),), 0.1 + 9.9 * t).double(), eps[:, :, None, None, None]
+        u = k.mean[:, :, None, None, None] * x + mixed(k.cholesky, eps)
+        probes = [torch.zeros_like(u).index_fill_(1, torch.tensor([i]), 1.0) for i in range(K)]
+        each = [bound.ism(process, beta, u, score, probe) for probe in probes]
+        none = bound.ism(process, beta, u, score, torch.zeros_like(u))
+        return none + sum(one - none for one in each)  # the trace, a probe a direction
+
+    with torch.no_grad():
+        expected = mean(of_x, *hermite(K))
+        for form, dimensions in ((of_x_and_v, 2 * K - 1), (implicit, K)):
+            assert mean(form, *hermite(dimensions)).item() == pytest.approx(expected.item(), rel=1e-10)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import quad
 from torch import nn
 
 from diffenc.models.diffusion import Diffusion
@@ -273,3 +274,25 @@ def test_gradients_of_what_is_learned(matched):
                     ways.append(total())
                     one[at] -= sign * 1e-5
             assert one.grad[at].item() == pytest.approx(((ways[0] - ways[1]) / 2e-5).item(), rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+@pytest.mark.parametrize("s", [0.3, 2.0])
+def test_the_diffusion_integral_of_gaussian_data_is_the_same_for_every_process(name, s):
+    """1/2 [log1p(s^2 rho_0) - log1p(s^2 rho_1)] a dimension, by the weight and the best epsilons' covariance."""
+    process = process_of(name).double()
+    model = Multivariate(scheduled(-7.9, 5.0), process, Best(process, s), 17)
+
+    @torch.no_grad()
+    def integrand(gamma):
+        at = model.at(torch.tensor([gamma], dtype=torch.float64))
+        k = at.kernel
+        L, m = k.cholesky[0], k.mean[0][:, None]
+        eye = torch.eye(model.variables, dtype=torch.float64)
+        best = L.T @ torch.linalg.inv(k.covariance[0] + s**2 * m @ m.T)
+        # eps - eps_hat = (1 - best L) eps - best m x
+        error = (eye - best @ L) @ (eye - best @ L).T + s**2 * best @ m @ m.T @ best.T
+        return 0.5 * torch.trace(model.weight(at)[0] @ error).item()
+
+    found = quad(integrand, -7.9, 5.0, epsrel=1e-9)[0]
+    assert found == pytest.approx(0.5 * (np.log1p(s**2 * np.exp(7.9)) - np.log1p(s**2 * np.exp(-5.0))), rel=1e-7)
