@@ -20,10 +20,11 @@ from diffenc.cli.options import (
     positive,
 )
 from diffenc.io.errors import UserError
+from diffenc.results import claims
 from diffenc.runtime import slurm
 from diffenc.runtime.signals import Ended, Stopped
 from diffenc.study.load import load_study
-from diffenc.study.stages import MODEL
+from diffenc.study.stages import HISTORY, MODEL
 
 if TYPE_CHECKING:
     from diffenc.runtime.processes import Processes
@@ -60,6 +61,8 @@ def train(options: Namespace, processes: "Processes") -> None:
     make_ready(out)
     minutes = study.checkpoints.minutes if options.checkpoint_minutes is None else options.checkpoint_minutes
     again = options.again or _is_forced(options)
+    if processes.first and (again or not (out / HISTORY).exists()):
+        claims.stamp(study, run, out)  # before it trains, whatever comes of it
     try:
         trainer.run(options.checkpoint_steps or study.checkpoints.steps, 60 * minutes, again)
     except Stopped as stopped:

@@ -130,8 +130,10 @@ def table_files(kind: str, study: Study, folder: Path) -> list[Path]:
     return [run_folder(folder, run) / table.file for run in runs]
 
 
-def fid_of(kind: str, study: Study) -> dict[str, Any] | None:
-    """The study's settings of FID, for a table that shows it."""
+def depends_on(kind: str, study: Study) -> dict[str, Any] | None:
+    """The study's settings that a table shows beside its runs: those of FID, or the margin."""
+    if kind == "equivalence":
+        return {"margin": study.margin}
     return study.fid.model_dump() if study.fid and TABLES_BY_NAME[kind].file == FID else None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
+from scipy.optimize import brentq
 
 Sample = Sequence[float] | NDArray[np.floating]
 Array = NDArray[np.float64]
@@ -75,7 +76,26 @@ def seeds_needed(effect: float, sd_a: float, sd_b: float, power: float = 0.8, al
     return many
 
 
-_power = power  # within `seeds_needed`, `power` is the one asked for
+def least_visible(
+    sd_a: float, sd_b: float, n: int | tuple[int, int], power: float = 0.8, alpha: float = 0.05
+) -> float:
+    """The smallest difference that Welch's one-sided test at level alpha finds with this power; 0 without spread.
+
+    Raises:
+        ValueError: as `power`, or a power that is not between alpha and 1.
+    """
+    if not alpha < power < 1:
+        raise ValueError(f"a power between {alpha} and 1 can be had, not {power}")
+    spread = math.hypot(sd_a, sd_b)
+    if spread == 0:
+        return 0.0
+    high = spread
+    while _power(high, sd_a, sd_b, n, alpha) < power:
+        high *= 2
+    return float(brentq(lambda effect: _power(effect, sd_a, sd_b, n, alpha) - power, 1e-9 * spread, high))
+
+
+_power = power  # within `seeds_needed` and `least_visible`, `power` is the one asked for
 
 
 def sd_interval(sd: float, n: int, level: float = 0.9) -> tuple[float, float]:

@@ -138,6 +138,12 @@ TABLES_BY_NAME = {
     "comparisons": Table("Welch's tests across seeds, for each term of the loss", of_comparisons=True),
     "statistics": Table("Every comparison's statistics", of_the_study=True, of_comparisons=True),
     "power": Table("How many seeds it takes to see a difference", of_comparisons=True),
+    "equivalence": Table("Whether models are the same within the study's margin", of_comparisons=True),
+    "by_seed": Table(
+        "Seeds in common: models paired by them, and one interval for new trainings on new images",
+        PER_IMAGE,
+        of_comparisons=True,
+    ),
     "paired": Table(
         "The same test images under the same noise: trained models compared", PER_IMAGE, of_comparisons=True
     ),

@@ -18,6 +18,7 @@ MODEL = "model.safetensors"
 CONFIG = "config.yaml"
 HISTORY = "history.jsonl"
 COST = "cost.json"
+CLAIMS = "claims.json"
 # second names of a finished run's results: a link of the weights, and copies
 KEPT = ".trained"
 TRAINED = (HISTORY, COST, CONFIG, MODEL)

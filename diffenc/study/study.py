@@ -97,6 +97,7 @@ class _Runs(Strict):
     models: dict[Name, Model] = {}
     runs: Annotated[list[RunGroup], Field(min_length=1)]
     comparisons: list[Comparison] = []
+    margin: Annotated[float, Field(gt=0, le=8)] = 0.01  # bits per dimension within which two models are the same
     evaluation: Evaluation = Evaluation()
     samples: Samples = Samples()
 

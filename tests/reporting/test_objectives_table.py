@@ -8,7 +8,7 @@ from test_fid_table import scores, value
 
 from diffenc.reporting.tables.formatting import Table
 from diffenc.reporting.tables.objectives import objectives
-from diffenc.reporting.targets import fid_of, table_files
+from diffenc.reporting.targets import depends_on, table_files
 from diffenc.results.runs import collect
 from diffenc.study.settings import Fid, Objective, Training
 from diffenc.study.stages import FID
@@ -58,10 +58,10 @@ def test_rows_without_fid(tmp_path):
     assert table.columns[-1].header == "FID"
     assert any("FID, not measured here" in note for note in table.notes)
     assert table_files("objectives", study, tmp_path) == []
-    assert fid_of("objectives", study) is None
+    assert depends_on("objectives", study) is None
 
 
-def test_rows_with_fid_of_the_most_samples(tmp_path):
+def test_rows_with_depends_on_the_most_samples(tmp_path):
     fid = Fid(dataset="digits", models=["VDMv-2", "DiffEnc-2-nt"], counts=[100, 300], images=200)
     table, study = made(tmp_path, fid)
     rows = table.frame.set_index("model")
@@ -72,4 +72,4 @@ def test_rows_with_fid_of_the_most_samples(tmp_path):
     cells = [shown.cell(row) for row in table.frame.to_dict("records")]
     assert [cell == "not measured" for cell in cells] == [False, True, False]
     assert len(table_files("objectives", study, tmp_path)) == 6
-    assert fid_of("objectives", study)["counts"] == [100, 300]
+    assert depends_on("objectives", study)["counts"] == [100, 300]

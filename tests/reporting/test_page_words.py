@@ -2,6 +2,7 @@
 
 import statistics
 
+import numpy as np
 import pytest
 from made_up_page import SOURCE
 from parsed_page import Parsed, small, totals
@@ -11,7 +12,8 @@ from diffenc.io.errors import UserError
 from diffenc.io.files import write_csv
 from diffenc.reporting.html import numbers, summary
 from diffenc.reporting.tables.formatting import MINUS
-from diffenc.results.tests import add_holm, read_tests
+from diffenc.results.tests import add_holm, compare, read_tests
+from diffenc.statistics.power import power
 from diffenc.study.stages import TESTS
 
 
@@ -165,3 +167,35 @@ def test_main_numbers_are_means_over_seeds_on_one_axis(made):
         mean, se = statistics.mean(values[bar.model]), statistics.stdev(values[bar.model]) / 3**0.5
         assert bar.value == f"{mean:.3f} ± {'<0.001' if se < 0.0005 else f'{se:.3f}'}"
         assert bar.spread[1] - bar.spread[0] == pytest.approx(2 * se * line.slope, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("lower", "than", "says"),
+    [
+        ([2.600, 2.603, 2.606], [2.640, 2.645, 2.650], "is better than"),
+        ([2.640, 2.645, 2.650], [2.600, 2.603, 2.606], "is worse than"),
+        ([2.600, 2.601, 2.602], [2.601, 2.602, 2.603], "are the same within 0.01 bits per dimension"),
+        ([2.600, 2.650, 2.700], [2.610, 2.670, 2.700], "cannot be told: about"),
+        ([2.6, 2.6, 2.6], [2.7, 2.7, 2.7], "is better than VDMv-2, by 0.100 bits per dimension."),
+        ([2.6, 2.6, 2.6], [2.6, 2.6, 2.6], "are the same within"),
+    ],
+)
+def test_the_verdict_is_one_short_sentence(made, lower, than, says):
+    """Of each outcome, at most 25 words; and the seeds that it names would do."""
+    runs = made.runs.copy()
+    group = (runs["term"] == "total") & (runs["dataset"] == "digits") & (runs["schedule"] == "fixed")
+    for model, values in (("DiffEnc-2-1", lower), ("VDMv-2", than)):
+        runs.loc[group & (runs["model"] == model), "bpd"] = values
+    tests = add_holm(compare(made.study, runs))
+    said = summary.verdict(made.study, runs, tests)
+    assert says in said
+    assert len(said.split()) <= 25
+    assert said.count(".") - said.count("0.") <= 1
+    if "about" in said:
+        seeds = int(said.split("about ")[1].split()[0].replace(",", ""))
+        spreads = [np.std(values, ddof=1) for values in (lower, than)]
+        assert power(0.01, *spreads, seeds) >= 0.8 > power(0.01, *spreads, seeds - 1)
+
+
+def test_without_a_comparison_nothing_is_claimed(made):
+    assert summary.verdict(made.study, made.runs, None) == "No comparison is named, so nothing is claimed."

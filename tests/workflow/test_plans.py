@@ -154,7 +154,19 @@ def test_the_paper(clone):
     first = [run for run in runs if run.endswith("/1")]
     assert jobs["sample"] == first
     assert jobs["encode"] == [run for run in first if "DiffEnc" in run]
-    tables = {"components", "seeds", "comparisons", "power", "paired", "cost", "encoder", "endpoints", "depth"}
+    tables = {
+        "components",
+        "seeds",
+        "comparisons",
+        "power",
+        "paired",
+        "equivalence",
+        "by_seed",
+        "cost",
+        "encoder",
+        "endpoints",
+        "depth",
+    }
     expected = {f"{dataset}/{table}" for dataset in jobs["prepare"] for table in tables} | {"cifar10/fid"}
     assert set(jobs["table"]) == expected
     assert len(jobs["selection"]) == 12

@@ -93,7 +93,7 @@ rule table:
         rest=lambda wildcards, input: f"--dataset {wildcards.dataset} --runs {input.runs} --tests {input.tests}",
         title=title_of,
         caption=lambda wildcards: targets.caption(wildcards.table, STUDY),
-        depends=lambda wildcards: targets.fid_of(wildcards.table, STUDY),
+        depends=lambda wildcards: targets.depends_on(wildcards.table, STUDY),
         version=versions.SHOW,
     shell:
         "python -m diffenc table {wildcards.table} {params.rest}"

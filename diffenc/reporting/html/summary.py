@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from diffenc.reporting.tables.common import weighted
+from diffenc.reporting.tables.common import samples_of, weighted
 from diffenc.reporting.tables.formatting import interval, number, p_value
+from diffenc.statistics.equivalence import tost
+from diffenc.statistics.power import seeds_needed
+from diffenc.statistics.welch import summarise
 from diffenc.study.study import Study
 
 if TYPE_CHECKING:
@@ -19,8 +22,9 @@ _NOISE = {
 
 
 class Summary(NamedTuple):
-    """A study in three paragraphs."""
+    """A study in one sentence and three paragraphs."""
 
+    verdict: str
     what: str
     finding: str
     measured: str
@@ -59,7 +63,31 @@ def ranged(counts: Iterable[int], noun: str) -> str:
 
 def summary(study: Study, runs: "DataFrame", tests: "DataFrame | None") -> Summary:
     """The study in a few sentences each: what was run, the main comparison, how it is measured."""
-    return Summary(_what(study), _finding(study, tests), _measured(study, runs))
+    return Summary(verdict(study, runs, tests), _what(study), _finding(study, tests), _measured(study, runs))
+
+
+def verdict(study: Study, runs: "DataFrame", tests: "DataFrame | None") -> str:
+    """The main comparison's answer in at most 25 words: lower, the same within the margin, higher, or how many seeds
+    would tell."""
+    if tests is None:
+        return "No comparison is named, so nothing is claimed."
+    row, (_, lower, than) = totals(tests)[0], next(samples_of(study, runs))
+    size, margin = f"{number(abs(row['difference']), 3)} bits per dimension", f"{study.margin:g}"
+    test = tost(lower, than, study.margin)
+    if test.p < LEVEL:
+        return (
+            f"{row['lower']} and {row['than']} are the same within {margin} bits per dimension, the study's margin."
+        )
+    if row["ci95_low"] > 0:
+        return f"{row['lower']} is worse than {row['than']}, by {size}."
+    if row["p_less"] <= LEVEL:
+        return f"{row['lower']} is better than {row['than']}, by {size}."
+    spreads = [summarise(values).se * len(values) ** 0.5 for values in (lower, than)]
+    seeds = seeds_needed(study.margin, *spreads)
+    return (
+        f"Whether {row['lower']} is better than {row['than']} cannot be told: about {seeds:,} seeds each would show a"
+        f" difference of {margin} bits per dimension."
+    )
 
 
 def claims(study: Study, tests: "DataFrame") -> list[Claim]:
