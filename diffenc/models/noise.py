@@ -24,6 +24,9 @@ class Purpose(IntEnum):
     SAMPLE = 7
     BORROWED = 8
     SCRAMBLE = 9
+    PROBE = 10
+    DEQUANTISATION = 11
+    FLOW = 12
 
 
 _MASK = (1 << 64) - 1
@@ -82,6 +85,16 @@ def _words(image_keys: Tensor, count: int) -> Tensor:
 def uniform(key: int) -> float:
     """One number in [0, 1) with 53 random bits."""
     return (stream(key) >> 11) / (1 << 53)
+
+
+def signs(image_keys: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(B,) keys -> (B, *shape) of -1 and 1 in float32, both as likely."""
+    return (1 - 2 * (_words(image_keys, math.prod(shape)) & 1)).float().reshape(-1, *shape)
+
+
+def uniforms(image_keys: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(B,) keys -> (B, *shape) uniform in (0, 1), float64 with 53 random bits."""
+    return (_shift(_words(image_keys, math.prod(shape)), 11).double() + 0.5).mul_(2.0**-53).reshape(-1, *shape)
 
 
 def normal(image_keys: Tensor, shape: tuple[int, ...]) -> Tensor:
