@@ -45,9 +45,9 @@ def test_it_has_the_papers_structure():
     assert (
         set(TINY.tables)
         == {*TABLES_BY_NAME}
-        == set(PAPER.tables) | {"schedules", "weightings", "objectives", "compression"}
+        == set(PAPER.tables) | {"schedules", "weightings", "objectives", "compression", "likelihood"}
     )
-    assert set(TINY.figures) == set(FIGURES) == set(PAPER.figures) | {"noise_levels", "compression"}
+    assert set(TINY.figures) == set(FIGURES) == set(PAPER.figures) | {"noise_levels", "compression", "likelihood"}
     assert len(TINY.datasets) > 1
     assert TINY.weights
     kinds = [{(s.shape(run).encoder, s.shape(run).prediction) for run in s.training} for s in (TINY, PAPER)]

@@ -39,7 +39,7 @@ def test_trained_cut_short_evaluated_sampled_and_what_is_not_there(tmp_path, cap
     main(["sample", *on, "--count", "2", "--steps", "2", "--out", str(tmp_path / "samples.npz")])
     main(["levels", *on, "--images", "4", "--passes", "2", "--bins", "4", "--out", str(tmp_path / "levels.npz")])
     capsys.readouterr()
-    for command in ("depth", "encode", "inspect", "bits"):
+    for command in ("depth", "encode", "inspect", "bits", "likelihood"):
         with pytest.raises(SystemExit):
             main([command, *on, "--out", str(tmp_path / "x.json")])
         said = capsys.readouterr().err
@@ -52,6 +52,7 @@ def test_trained_cut_short_evaluated_sampled_and_what_is_not_there(tmp_path, cap
     [
         ({"tables": ["depth"]}, "tables: depth is not there for multivariate models (MDM-2-cld)"),
         ({"figures": ["compression"]}, "figures: compression is not there for multivariate models (MDM-2-cld)"),
+        ({"tables": ["likelihood"]}, "tables: likelihood is not there for multivariate models (MDM-2-cld)"),
         ({"samples": {"steps": 5, "fit": 10}}, "samples.fit: is not there for multivariate models (MDM-2-cld)"),
         (
             {"models": {"Odd": {"like": "MDM-2-cld", "encoder": "non_trainable"}}},
