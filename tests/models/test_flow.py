@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from gaussian import GAMMA_0, GAMMA_1
-from scipy.integrate import quad
+from scipy.integrate import quad, solve_ivp
 from scipy.stats import norm
 from torch import nn
 
@@ -142,6 +142,27 @@ def test_divergence():
         rises = [(flow.velocity(model, z + e, gamma) - flow.velocity(model, z - e, gamma)) / 2e-5 for e in h]
     diagonal = torch.stack([rise.flatten(1)[:, i] for i, rise in enumerate(rises)], 1)
     assert products.numpy() == pytest.approx(diagonal.numpy(), rel=1e-5, abs=2e-6)
+
+
+def test_density_of_a_network_by_scipy():
+    """The whole of it by another solver, in t rather than gamma, with another way to the trace."""
+    model = small("DiffEnc-2-1", side=2)
+    z = torch.randn(1, 1, 2, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    start = torch.tensor([0.995], dtype=torch.float64)
+
+    def by_t(t, state):
+        gamma = model.schedule(torch.tensor([t], dtype=torch.float64))
+        at = torch.tensor(state[:4]).view(1, 1, 2, 2)
+        jacobian = torch.autograd.functional.jacobian(lambda z: flow.velocity(model, z, gamma), at).view(4, 4)
+        with torch.no_grad():
+            moved = flow.velocity(model, at, gamma)
+        slope = model.schedule.dgamma_dt(gamma).item()
+        return slope * np.append(moved.flatten().numpy(), jacobian.trace().item())
+
+    end = solve_ivp(by_t, (0.995, 1.0), [*z.flatten().tolist(), 0.0], method="DOP853", rtol=1e-6, atol=1e-6).y[:, -1]
+    found = flow.log_density(model, z, model.schedule(start), Precision(1e-6))
+    assert abs(end[4]) > 0.01
+    assert found.log_prob.item() == pytest.approx(norm.logpdf(end[:4]).sum() + end[4], abs=5e-5)
 
 
 def test_probes_agree_with_the_trace_within_their_error():

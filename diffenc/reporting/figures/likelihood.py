@@ -40,11 +40,11 @@ def draw(models: dict[str, list[Likelihoods]], title: str, order: Sequence[str])
         }
         for of, (line, _) in _LINES.items():
             _line(both, over_t[of], looks[name]._replace(linestyle=line))
-        _line(gap, over_t["bound"] - over_t["ode"], looks[name])
+        _line(gap, over_t["bound"] - over_t["ode"], looks[name]._replace(linestyle="-"))
     gap.axhline(0, color="0.45", linewidth=0.8, zorder=0)
     for axes in (both, gap):
         axes.set(xlabel="t", xlim=(0, 1))
-    both.set_ylabel("log q(z_t | x) - log p(z_t),\nbits per dimension")
+    both.set_ylabel(r"$\log\,q(z_t\,|\,x) - \log\,p(z_t)$," + "\nbits per dimension")
     gap.set_ylabel("bound less ODE, from t to 1,\nbits per dimension")
     handles = [Line2D([], [], color=looks[m].color, label=style.with_n(m, len(s))) for m, s in models.items()]
     handles += [Line2D([], [], color="0.25", linestyle=line, label=label) for line, label in _LINES.values()]
