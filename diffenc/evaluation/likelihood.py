@@ -39,6 +39,7 @@ from diffenc.runtime.device import exact_float32
 from diffenc.study.settings import EXACT_TRACE, VARIATIONAL, Likelihood
 
 TIMES = (0.2, 0.4, 0.6, 0.8)
+TOGETHER = 64  # starting points, at most: products keep the activations of all of them, as a training step does
 
 
 @torch.no_grad()
@@ -51,7 +52,7 @@ def likelihood(
         model: a trained model.
         images: (N, C, H, W) uint8, of which the first `settings.images` are measured.
         settings: draws, ways of dequantisation, probes, and how the ODE is solved.
-        batch: of starting points that are solved for together; it changes no result but by rounding.
+        batch: starting points that are solved for together, at most TOGETHER; it changes no result but by rounding.
         device: where to compute.
 
     Raises:
@@ -65,7 +66,7 @@ def likelihood(
             f" {EXACT_TRACE} are allowed; give --probes, such as 8"
         )
     model = model.to(device, torch.float64 if settings.precision == "float64" else torch.float32)
-    of = _Flow(model, torch.from_numpy(np.array(images)).to(device), settings, batch)
+    of = _Flow(model, torch.from_numpy(np.array(images)).to(device), settings, min(batch, TOGETHER))
     terms = of.terms()
     bound = mean_and_error(sum(terms[name] for name in ("reconstruction", "latent", "diffusion")))
     ways = [{"dequantisation": way, **_against(bound, of.way(way))} for way in settings.dequantisation]

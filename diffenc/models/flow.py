@@ -4,9 +4,8 @@ With the counterterm in the place of the mean shift, and ' the derivative by gam
 
     z' = alpha sigma v_hat / 2 - alpha sigma^2 x_hat,                                the latter with an encoder only.
 
-In gamma neither the schedule nor its slope enters, and where noise is small, the flow is no faster than elsewhere:
-there z' is half of z_t - alpha x_t, while the derivative by t or by an angle has 1 / sigma. With v_hat nothing
-cancels that float32 would lose.
+In gamma neither the schedule nor its slope enters, and the flow is not stiff where noise is small: z' is there half
+of z_t - x_hat, by the angle arctan(sigma / alpha) that over sigma. With v_hat nothing cancels in float32.
 """
 
 import math

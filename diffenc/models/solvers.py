@@ -80,8 +80,7 @@ def adaptive(
         good = off <= 1
         t = torch.where(good, torch.where(taken == rest, end[which], t + taken), t)
         y, slope = torch.where(good[:, None], new, y), torch.where(good[:, None], new_slope, slope)
-        # a last step that was cut says little about the next one, of which there is none
-        step = taken.where(rest > 0, step) * (0.9 * off.double() ** -0.2).nan_to_num(0.2).clamp(0.2, 5)
+        step = taken * (0.9 * off.double() ** -0.2).nan_to_num(0.2).clamp(0.2, 5)
     raise ArithmeticError(f"{MOST:,} steps did not reach the end")
 
 

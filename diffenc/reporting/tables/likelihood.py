@@ -88,10 +88,11 @@ def _images(rows: list[Row]) -> dict[str, str]:
 
 
 def _times(draws: int) -> str:
-    return "1 draw of z_0" if draws == 1 else f"{draws} draws of z_0"
+    return f"{draws} {'draw' if draws == 1 else 'draws'} of z_0"
 
 
 def _notes(row: Row) -> list[str]:
-    trace = f"Hutchinson's estimate with {row['probes']} probes" if row["probes"] else "the exact trace"
+    probes = f"{row['probes']} {'probe' if row['probes'] == 1 else 'probes'}"
+    trace = f"Hutchinson's estimate with {probes}" if row["probes"] else "the exact trace"
     solved = f"in {row['steps']:,} even steps" if row["steps"] else f"to a tolerance of {row['tolerance']:g}"
     return said("likelihood", "ode", "gap", "ways", "errors", trace=trace, solved=solved, precision=row["precision"])
