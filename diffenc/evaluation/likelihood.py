@@ -119,10 +119,9 @@ class _Flow:
 
     def over_t(self, terms: dict[str, NDArray]) -> list[dict[str, Any]]:
         """At TIMES, what the bound and the ODE say of z_t, of so many images."""
-        found = []
+        found, each = [], torch.arange(len(self.images), device=self.images.device)
         for i, t in enumerate(TIMES):
-            which = torch.arange(i, len(self.images), len(TIMES), device=self.images.device)
-            if len(which):
+            if len(which := each[i :: len(TIMES)]):
                 later = terms["diffusion"] * (terms["t"] >= t)
                 bound = (terms["latent"] + later)[:, which.cpu().numpy()].mean()
                 ode = np.concatenate([self._noised(t, part) for part in which.split(self.batch)]).mean()

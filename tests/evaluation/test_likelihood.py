@@ -96,6 +96,8 @@ def test_it_is_read_as_it_was_written():
     assert [way.dequantisation for way in record.ways] == ways
     assert record.ways[0].dequantisation_se is None
     assert [at.images for at in record.over_t] == [5, 2, 1, 1, 1]
+    # fewer images than times
+    assert [at["t"] for at in measured(images_of(2), dequantisation=["uniform"], probes=1)["over_t"]] == [0.2, 0.4]
 
 
 def test_the_solver_is_off_by_less_than_it_claims():
