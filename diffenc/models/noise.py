@@ -25,6 +25,9 @@ class Purpose(IntEnum):
     BORROWED = 8
     SCRAMBLE = 9
     AUXILIARY = 10
+    PROBE = 11
+    DEQUANTISATION = 12
+    FLOW = 13
 
 
 _MASK = (1 << 64) - 1
@@ -83,6 +86,16 @@ def _words(image_keys: Tensor, count: int) -> Tensor:
 def uniform(key: int) -> float:
     """One number in [0, 1) with 53 random bits."""
     return (stream(key) >> 11) / (1 << 53)
+
+
+def signs(image_keys: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(B,) keys -> (B, *shape) of -1 and 1 in float32, both as likely."""
+    return (1 - 2 * (_words(image_keys, math.prod(shape)) & 1)).float().reshape(-1, *shape)
+
+
+def uniforms(image_keys: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(B,) keys -> (B, *shape) uniform in (0, 1), float64 with 53 random bits."""
+    return (_shift(_words(image_keys, math.prod(shape)), 11).double() + 0.5).mul_(2.0**-53).reshape(-1, *shape)
 
 
 def normal(image_keys: Tensor, shape: tuple[int, ...]) -> Tensor:

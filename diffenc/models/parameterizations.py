@@ -17,6 +17,10 @@ class Parameterization(ABC):
         """The prediction of x_t from the output at z_t."""
 
     @abstractmethod
+    def v(self, z: Tensor, output: Tensor, a: Tensor, s: Tensor) -> Tensor:
+        """v_hat = (alpha z_t - x_hat) / sigma."""
+
+    @abstractmethod
     def error(self, x_t: Tensor, eps: Tensor, output: Tensor, a: Tensor, s: Tensor) -> Tensor:
         """eps - eps_hat, for z_t = alpha x_t + sigma eps."""
 
@@ -31,6 +35,10 @@ class V(Parameterization):
     def x_hat(self, z: Tensor, output: Tensor, a: Tensor, s: Tensor) -> Tensor:
         """x_hat = alpha z_t - sigma v_hat."""
         return a * z - s * output
+
+    def v(self, z: Tensor, output: Tensor, a: Tensor, s: Tensor) -> Tensor:
+        """The output."""
+        return output
 
     def error(self, x_t: Tensor, eps: Tensor, output: Tensor, a: Tensor, s: Tensor) -> Tensor:
         """alpha (v - v_hat)."""
@@ -48,6 +56,10 @@ class Epsilon(Parameterization):
         """x_hat = (z_t - sigma eps_hat) / alpha."""
         return (z - s * output) / a
 
+    def v(self, z: Tensor, output: Tensor, a: Tensor, s: Tensor) -> Tensor:
+        """(eps_hat - sigma z_t) / alpha."""
+        return (output - s * z) / a
+
     def error(self, x_t: Tensor, eps: Tensor, output: Tensor, a: Tensor, s: Tensor) -> Tensor:
         """The error itself."""
         return eps - output
@@ -63,6 +75,10 @@ class X(Parameterization):
     def x_hat(self, z: Tensor, output: Tensor, a: Tensor, s: Tensor) -> Tensor:
         """The output."""
         return output
+
+    def v(self, z: Tensor, output: Tensor, a: Tensor, s: Tensor) -> Tensor:
+        """(alpha z_t - x_hat) / sigma."""
+        return (a * z - output) / s
 
     def error(self, x_t: Tensor, eps: Tensor, output: Tensor, a: Tensor, s: Tensor) -> Tensor:
         """-(alpha / sigma) (x_t - x_hat)."""

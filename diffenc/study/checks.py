@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from diffenc.data.catalog import DATASETS
 from diffenc.io.errors import UserError
 from diffenc.study.outputs import OF_A_GROUP, TABLES_BY_NAME
-from diffenc.study.settings import NO_INCEPTION
+from diffenc.study.settings import EXACT_TRACE, NO_INCEPTION
 from diffenc.study.stages import FILES, kinds_of
 from diffenc.zoo import plugins
 from diffenc.zoo.authors_config import read_config
@@ -102,6 +102,7 @@ def check_study(study: "Study") -> None:
     _check_evaluation(study)
     _check_selections(study)
     _check_fid(study)
+    _check_likelihood(study)
 
 
 def _check_models(study: "Study") -> None:
@@ -265,3 +266,15 @@ def _check_fid(study: "Study") -> None:
     fewest = min(study.fid.parts.values()) if study.fid else 0
     if study.fid and fewest < (most := max(study.devices[run].gpus for run in study.fid_runs())):
         raise ValueError(f"fid.counts: a last part of {fewest} samples cannot be shared by {most} gpus; take others")
+
+
+def _check_likelihood(study: "Study") -> None:
+    if study.likelihood.probes or "likelihood" not in (*study.tables, *study.figures):
+        return
+    for name in study.datasets:
+        spec = study.spec(name)
+        if (dimensions := spec.channels * spec.side**2) > EXACT_TRACE:
+            raise ValueError(
+                f"likelihood.probes: an exact trace of {name}'s {dimensions:,} dimensions takes as many products an"
+                f" evaluation, at most {EXACT_TRACE} are allowed; give the key, such as 8"
+            )

@@ -15,6 +15,7 @@ from diffenc.study.stages import (
     FID,
     HISTORY,
     INSPECTION,
+    LIKELIHOOD,
     NOISE_LEVELS,
     PER_IMAGE,
     PROCESS,
@@ -131,6 +132,13 @@ FIGURES_BY_NAME: dict[str, RunFigure | GroupFigure] = {
         " sigma_P; dotted: other compressors on the same images.",
         usual=False,
     ),
+    "likelihood": GroupFigure(
+        LIKELIHOOD,
+        "How far the model's z_t are from the image's, E log q(z_t | x) - log p(z_t), by the bound and by the"
+        " probability-flow ODE, and the difference of both: the part of the gap that comes from between t and 1. At 0"
+        " all images are measured, at each of the other times some of them.",
+        usual=False,
+    ),
 }
 TABLES_BY_NAME = {
     "components": Table("The loss on the test set and its three terms"),
@@ -157,6 +165,7 @@ TABLES_BY_NAME = {
     "weightings": Table("Weighted losses, and the same as bounds of noised data", NOISE_LEVELS, usual=False),
     "process": Table("The diffusion process, and what of a difference is its noise range", PROCESS, usual=False),
     "compression": Table("Real bits: test images compressed and back", COMPRESSION, usual=False),
+    "likelihood": Table("The bound, and the log likelihood by the probability-flow ODE", LIKELIHOOD, usual=False),
     "objectives": Table("What the models descended, and what came of it", FID, usual=False),
     "fid": Table("FID", FID, usual=False),
     "literature": Table(

@@ -36,6 +36,10 @@ NO_INCEPTION = "absent"
 # the best steps lead between so many noise levels; of more steps the levels' own distance shows
 GRID = 121
 MOST_STEPS = 60
+# dimensions, at most, of which a trace is taken element by element
+EXACT_TRACE = 256
+VARIATIONAL = "variational"
+Dequantisation = Literal["uniform", "truncated_normal", "variational"]
 PART = 500  # samples for FID that are drawn together: 2.7e16 FLOP of a large model in 1000 steps
 
 
@@ -226,6 +230,30 @@ class Compression(Strict):
     fit: Positive = 300
     passes: Positive = 4
     seed: Seed = 0
+
+
+class Likelihood(Strict):
+    """The log likelihood by the probability-flow ODE, of so many test images, by `draws` of z_0 each.
+
+    The divergence is an exact trace, or estimated by so many probes; the ODE is solved to a tolerance, or in so many
+    even steps. `passes` are the bound's.
+    """
+
+    images: Positive = 50
+    dequantisation: Annotated[list[Dequantisation], Field(min_length=1)] = [VARIATIONAL]
+    draws: Positive = 2
+    probes: Positive | None = None
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 1e-4
+    steps: Positive | None = None
+    precision: Literal["float32", "float64"] = "float32"
+    passes: Positive = 100
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> "Likelihood":
+        if self.precision == "float32" and self.tolerance < 1e-5:
+            raise ValueError("tolerance: below 1e-5 float32's rounding shows; take precision float64, or 1e-5")
+        return self
 
 
 class FidOfRun(Strict):

@@ -9,7 +9,17 @@ from typing import Any, NamedTuple
 
 from diffenc.io.schema import Strict
 from diffenc.study import versions
-from diffenc.study.settings import GRID, MOST_STEPS, Compression, Depth, Inspection, NoiseLevels, Process
+from diffenc.study.settings import (
+    EXACT_TRACE,
+    GRID,
+    MOST_STEPS,
+    Compression,
+    Depth,
+    Inspection,
+    Likelihood,
+    NoiseLevels,
+    Process,
+)
 from diffenc.zoo.configs import KINDS, MULTIVARIATE, UNIVARIATE
 from diffenc.zoo.flops import Flops
 
@@ -31,6 +41,7 @@ DEPTH = "depth.json"
 NOISE_LEVELS = "noise_levels.npz"
 PROCESS = "process.npz"
 COMPRESSION = "compression.json"
+LIKELIHOOD = "likelihood.json"
 FID_SAMPLES = "fid_samples"
 FID = "fid.json"
 # the times that heat maps need, in steps of 0.1, and those at which encodings are shown
@@ -39,6 +50,8 @@ ENCODING_TIMES = (0.0, 0.7, 0.8, 0.9, 0.92, 0.94, 0.96, 0.98, 1.0)
 # those at which an encoder is analysed, and its spectra taken
 TIMES = tuple(i / 50 for i in range(51))
 SPECTRUM_TIMES = (0.2, 0.4, 0.6, 0.8, 1.0)
+# of the network for an adaptive solution of the ODE, about (digits, at a tolerance of 1e-4)
+EVALUATIONS = 250
 RUNS = "runs.csv"
 TESTS = "tests.csv"
 PAGE = "index.html"
@@ -103,6 +116,17 @@ def _compressing(settings: Compression, images: int, cost: Flops) -> int:
     return bounds + coded + len(settings.depths) * settings.fit * min(GRID, max(settings.depths)) * once
 
 
+def _flowing(settings: Likelihood, images: int, cost: Flops) -> int:
+    """The bound; and for each draw, a finer solution and one from within, the denoiser and a product a probe.
+
+    A finer solution takes about 1.6 times as much, one from a time between 0 and 1 half.
+    """
+    evaluations = 6 * settings.steps + 1 if settings.steps else EVALUATIONS
+    solutions = len(settings.dequantisation) * (settings.draws + 1.6) + 0.5
+    products = settings.probes or EXACT_TRACE
+    return images * (settings.passes * cost.bound + round(solutions * evaluations) * (1 + products) * cost.denoiser)
+
+
 MEASUREMENTS = {
     "encode": Measurement(
         ENCODINGS, "samples.encodings", "Encode test images at the times that the figures show.", versions.SAMPLE
@@ -161,6 +185,16 @@ MEASUREMENTS = {
         fits=True,
         what_for="to compress and decompress",
         flop=_compressing,
+    ),
+    "likelihood": Measurement(
+        LIKELIHOOD,
+        "likelihood.likelihood",
+        "Measure the log likelihood by the probability-flow ODE, beside the bound.",
+        version=1,
+        key="likelihood",
+        settings=Likelihood,
+        what_for="for likelihoods by the ODE",
+        flop=_flowing,
     ),
 }
 

@@ -170,6 +170,7 @@ def test_what_is_beside_training_by_hand():
         "to measure noise levels": 0,
         "to measure processes": 0,
         "to compress and decompress": 0,
+        "for likelihoods by the ODE": 0,
     }
     said = plan(study)
     assert "FLOP to inspect encoders; " in said
@@ -186,6 +187,7 @@ def test_what_is_beside_training_by_hand():
         (["endpoints"], ["depth"], {"to evaluate", "for bounds of finite depth"}),
         (["schedules"], [], {"to evaluate", "to measure noise levels"}),
         (["compression"], [], {"to evaluate", "to compress and decompress"}),
+        ([], ["likelihood"], {"to evaluate", "for likelihoods by the ODE"}),
     ],
 )
 def test_only_what_is_shown_is_counted(tables, figures, makes):

@@ -50,6 +50,27 @@ def test_a_model_of_one_s_own(models, said):
     assert str(refused.value).startswith(f"study.yaml: {said}")
 
 
+@pytest.mark.parametrize(
+    ("likelihood", "said"),
+    [
+        ({}, "likelihood.probes: an exact trace of cifar10's 3,072 dimensions takes as many products an evaluation"),
+        ({"tolerance": -1e-3}, "likelihood.tolerance: Input should be greater than 0"),
+        ({"probes": 0}, "likelihood.probes: Input should be greater than 0"),
+        ({"probes": 2, "tolerance": 1e-9}, "likelihood: tolerance: below 1e-5 float32's rounding shows; take"),
+        ({"dequantisation": ["gaussian"]}, "likelihood.dequantisation[0]: Input should be 'uniform', 'truncated_n"),
+    ],
+)
+def test_a_likelihood_that_cannot_be(likelihood, said):
+    run = {"dataset": "cifar10", "models": ["VDMv-8"], "seeds": [1], "training": {"steps": 10}}
+    with pytest.raises(UserError) as refused:
+        parse_study(
+            {"name": "small", "title": "", "tables": ["likelihood"], "likelihood": likelihood, "runs": [run]},
+            "a.yaml",
+        )
+    assert str(refused.value).startswith(f"a.yaml: {said}")
+    assert "\n" not in str(refused.value)
+
+
 def test_a_deeper_one_predicts_x():
     run = {"dataset": "digits", "models": ["Mine"], "seeds": [1], "training": {"steps": 10}}
     models = {"Mine": {"like": "DiffEnc-2-1", "prediction": "x", "layers": 3}}

@@ -45,9 +45,13 @@ def test_it_has_the_papers_structure():
     assert (
         set(TINY.tables)
         == {*TABLES_BY_NAME}
-        == set(PAPER.tables) | {"schedules", "weightings", "objectives", "process", "compression"}
+        == set(PAPER.tables) | {"schedules", "weightings", "objectives", "process", "compression", "likelihood"}
     )
-    assert set(TINY.figures) == set(FIGURES) == set(PAPER.figures) | {"noise_levels", "processes", "compression"}
+    assert (
+        set(TINY.figures)
+        == set(FIGURES)
+        == set(PAPER.figures) | {"noise_levels", "processes", "compression", "likelihood"}
+    )
     assert len(TINY.datasets) > 1
     assert TINY.weights
     kinds = [

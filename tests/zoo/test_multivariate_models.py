@@ -74,7 +74,7 @@ def test_trained_cut_short_evaluated_sampled_and_what_is_not_there(tmp_path, cap
     measured = json.loads((tmp_path / "evaluation.json").read_text())
     assert bounds["continuous"]["total"]["mean"] == pytest.approx(measured["bpd"]["total"]["mean"], rel=1e-6)
     capsys.readouterr()
-    for command in ("encode", "inspect", "bits"):
+    for command in ("encode", "inspect", "bits", "likelihood"):
         with pytest.raises(SystemExit):
             main([command, *on, "--out", str(tmp_path / "x.json")])
         said = capsys.readouterr().err
