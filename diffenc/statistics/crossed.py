@@ -53,13 +53,19 @@ def crossed(values: Array) -> Crossed:
     of_seeds, others = max(0.0, ms_a - ms_e) / (S * N), ms_b / (S * N)
     quantiles = special.stdtrit([S - 1, N - 1], 0.975)
     half = math.sqrt(quantiles[0] ** 2 * of_seeds + quantiles[1] ** 2 * others)
-    over_seeds = d.mean(axis=0)
     return Crossed(
         difference=float(mean),
         se=math.sqrt(of_seeds + others),
         ci95=(float(mean - half), float(mean + half)),
         of_seeds=of_seeds,
         of_images=max(0.0, (ms_b - ms_e) / (S * N)),
-        of_noise=float(over_seeds.var(axis=0, ddof=1).mean() / (P * N)) if P > 1 else math.nan,
+        of_noise=_noise(d) / (P * N) if P > 1 else math.nan,
         of_both=ms_e / (S * N),
     )
+
+
+def _noise(d: Array) -> float:
+    """s_c^2: of each image's variance over passes what does not fall with the number of seeds in its mean."""
+    S = len(d)
+    each, mean = d.var(axis=1, ddof=1).mean(), d.mean(axis=0).var(axis=0, ddof=1).mean()
+    return max(0.0, float(S * mean - each) / (S - 1))

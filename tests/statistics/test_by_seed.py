@@ -63,7 +63,7 @@ def effects(S=4, P=3, N=50, seed=0, spreads=(0.3, 1.0, 0.7, 0.5)):
 def test_the_parts_are_those_that_were_put_in():
     """Their means over 400 studies; each is what the mean's variance has of one source."""
     found = [crossed(effects(seed=seed)) for seed in range(400)]
-    expected = {"of_seeds": 0.3**2 / 4, "of_noise": (0.7**2 + 0.5**2 / 4) / 150, "of_both": 0.5**2 / 3 / 200}
+    expected = {"of_seeds": 0.3**2 / 4, "of_noise": 0.7**2 / 150, "of_both": 0.5**2 / 3 / 200}
     expected["of_images"] = 1.0 / 50 + 0.7**2 / 150
     for name, value in expected.items():
         values = np.array([getattr(one, name) for one in found])
