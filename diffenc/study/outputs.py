@@ -26,12 +26,13 @@ Which = Literal["all", "encoder", "trained"]
 
 
 class RunFigure(NamedTuple):
-    """A figure of one run: the run's file that it shows, and of which runs.
+    """A figure of one run: the run's file that it shows, what it answers, and of which runs.
 
     A study asks for it by its own name, or by that of the figure that it belongs to, `with_`.
     """
 
     file: str
+    title: str
     caption: str
     which: Which = "encoder"
     with_: str | None = None
@@ -45,6 +46,7 @@ class GroupFigure(NamedTuple):
     """
 
     file: str
+    title: str
     caption: str
     which: Which = "all"
     all_seeds: bool = True
@@ -69,58 +71,82 @@ class Table(NamedTuple):
 FIGURES_BY_NAME: dict[str, RunFigure | GroupFigure] = {
     "heatmaps": RunFigure(
         ENCODINGS,
+        "What the encoder changes over time",
         "How the encoding changes with time: (x_t - x_s) / (t - s) for s = t - 0.1, summed over channels, beside the"
         " original image. All maps share one scale.",
         made_by="heatmaps.heatmap",
     ),
     "heatmaps_full": RunFigure(
         ENCODINGS,
+        "What the encoder changes, at every time",
         "How the encoding changes with time, at every t from 0.1 to 1.0.",
         with_="heatmaps",
         made_by="heatmaps.full_heatmap",
     ),
-    "encodings": RunFigure(ENCODINGS, "The encoder's mean x_t of test images, from t = 0 (the image) to t = 1."),
+    "encodings": RunFigure(
+        ENCODINGS,
+        "What the encoder makes of images",
+        "The encoder's mean x_t of test images, from t = 0 (the image) to t = 1.",
+    ),
     "process": RunFigure(
         ENCODINGS,
+        "Diffusion with the encoder and without",
         "The diffusion process without an encoder, and with this one: z_t = alpha_t x_t + sigma_t eps, with the same"
         " noise.",
     ),
-    "samples": GroupFigure(SAMPLES, "Ancestral samples of each model, drawn with the same noise.", all_seeds=False),
-    "sample_page": RunFigure(SAMPLES, "Ancestral samples, one after the other.", "all"),
+    "samples": GroupFigure(
+        SAMPLES,
+        "What the models draw, side by side",
+        "Ancestral samples of each model, drawn with the same noise.",
+        all_seeds=False,
+    ),
+    "sample_page": RunFigure(SAMPLES, "What each model draws", "Ancestral samples, one after the other.", "all"),
     "curves": GroupFigure(
         HISTORY,
+        "How training went",
         "Training loss and its terms over the steps, in bits per dimension: the mean over seeds, each seed, and their"
         " range.",
         "trained",
     ),
     "loss_per_t": GroupFigure(
         EVALUATION,
+        "Where in time a model loses its bits",
         "The diffusion loss by time t, in bits per dimension per unit of t, and below its difference to the first"
         " model's, with the spread over seeds.",
     ),
     "counterterm": GroupFigure(
         INSPECTION,
+        "What the counterterm leaves",
         "What the counterterm -sigma^2 x_hat leaves of the encoder's motion dx_t/dgamma, over t.",
         "encoder",
     ),
     "encoder_change": GroupFigure(
-        INSPECTION, "How far the encoder moves an image, and the size of its output y, over t.", "encoder"
+        INSPECTION,
+        "How far the encoder moves images",
+        "How far the encoder moves an image, and the size of its output y, over t.",
+        "encoder",
     ),
     "spectra": GroupFigure(
-        INSPECTION, "Power over spatial frequency of test images and of their encodings.", "encoder"
+        INSPECTION,
+        "Which frequencies the encoder changes",
+        "Power over spatial frequency of test images and of their encodings.",
+        "encoder",
     ),
     "depth": GroupFigure(
         DEPTH,
+        "What few steps cost",
         "Finite depth T: by how much each bound exceeds the continuous one, and the best variance ratio over t.",
     ),
     "noise_levels": GroupFigure(
         NOISE_LEVELS,
+        "Schedules, noise levels and weightings",
         "The schedules as log SNR over t, the diffusion loss in bits per dimension per unit of log SNR, and the"
         " weightings over log SNR with their slopes by gamma, each over its largest value.",
         usual=False,
     ),
     "processes": GroupFigure(
         PROCESS,
+        "How diffusion processes differ",
         "Diffusion processes: log SNR over t, the weight that the diffusion term puts on each direction of a state's"
         " noise, the diffusion loss in bits per dimension per unit of log SNR, and what of it is the network's own"
         " error, over t.",
@@ -128,12 +154,14 @@ FIGURES_BY_NAME: dict[str, RunFigure | GroupFigure] = {
     ),
     "compression": GroupFigure(
         COMPRESSION,
+        "What real files take",
         "Test images compressed with each model: what the code takes net, top-down, and the whole file with the best"
         " sigma_P; dotted: other compressors on the same images.",
         usual=False,
     ),
     "likelihood": GroupFigure(
         LIKELIHOOD,
+        "The ODE beside the bound",
         "How far the model's z_t are from the image's, E log q(z_t | x) - log p(z_t), by the bound and by the"
         " probability-flow ODE, and the difference of both: the part of the gap that comes from between t and 1. At 0"
         " all images are measured, at each of the other times some of them.",

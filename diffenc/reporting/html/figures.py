@@ -1,4 +1,4 @@
-"""A study's figures for the page: grouped by kind, named in words, with the smaller of their two files inlined."""
+"""A study's figures for the page: by kind, named by what they answer, with the smaller of their two files inlined."""
 
 import struct
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from diffenc.io.errors import UserError
 from diffenc.reporting.html.tables import data_uri, read_bytes
-from diffenc.study.outputs import FIGURE_CAPTIONS
+from diffenc.study.outputs import FIGURES_BY_NAME, GroupFigure, RunFigure
 from diffenc.study.study import Study
 
 _MIME = {"svg": "image/svg+xml", "png": "image/png"}
@@ -41,7 +41,7 @@ def read_figures(study: Study, figures: list[Path], folder: Path) -> list[Kind]:
     for stem in figures:
         name, *of = below(stem, folder)
         kinds.setdefault(name, []).append(_picture(stem, "-".join([name, *of]), _of(study, of)))
-    return [Kind(name, name.replace("_", " ").capitalize(), _caption(name), found) for name, found in kinds.items()]
+    return [Kind(name, _known(name).title, _known(name).caption, found) for name, found in kinds.items()]
 
 
 def below(stem: Path, folder: Path) -> tuple[str, ...]:
@@ -52,10 +52,10 @@ def below(stem: Path, folder: Path) -> tuple[str, ...]:
         raise UserError(f"{stem}: lies outside {folder}; the page shows what lies there, name such a file")
 
 
-def _caption(name: str) -> str:
-    if name not in FIGURE_CAPTIONS:
-        raise UserError(f"figures/{name}: is no kind of figure; known: {', '.join(FIGURE_CAPTIONS)}")
-    return FIGURE_CAPTIONS[name]
+def _known(name: str) -> RunFigure | GroupFigure:
+    if name not in FIGURES_BY_NAME:
+        raise UserError(f"figures/{name}: is no kind of figure; known: {', '.join(FIGURES_BY_NAME)}")
+    return FIGURES_BY_NAME[name]
 
 
 def _of(study: Study, parts: list[str]) -> str:
