@@ -69,7 +69,7 @@ html_copy_source = False
 html_show_copyright = False
 html_show_search_summary = False  # it is fetched, which a page that is opened as a file may not do
 
-autodoc_default_options = {"members": True}
+autodoc_default_options = {"members": True, "exclude-members": "model_config"}
 autodoc_member_order = "bysource"
 napoleon_use_ivar = True
 maximum_signature_line_length = 100
@@ -84,10 +84,15 @@ def with_navigation(app: Sphinx, name: str, source: list[str]) -> None:
 
 
 def as_text(docstring: str) -> list[str]:
-    """Lines in which backticks are code and everything else is text, no markup of reStructuredText."""
-    parts = re.split(r"(`[^`]+`)", docstring)
-    text = [f"``{part[1:-1]}``" if i % 2 else re.sub(r"([\\*|_])", r"\\\1", part) for i, part in enumerate(parts)]
-    return "".join(text).split("\n")
+    """Lines in which backticks are code, what is indented a formula, and nothing markup of reStructuredText."""
+    return "\n\n".join(map(_as_text, docstring.split("\n\n"))).split("\n")
+
+
+def _as_text(paragraph: str) -> str:
+    if paragraph.startswith("    "):
+        return f"::\n\n{paragraph}"
+    parts = re.split(r"(`[^`]+`)", paragraph)
+    return "".join(f"``{p[1:-1]}``" if i % 2 else re.sub(r"([\\*|_])", r"\\\1", p) for i, p in enumerate(parts))
 
 
 def docstring(app: Sphinx, what: str, name: str, found: object, options: object, lines: list[str]) -> None:
@@ -101,6 +106,12 @@ def property_docstring(app: Sphinx, what: str, name: str, found: object, options
     """After napoleon, which takes what is before a property's first colon for its type."""
     if what == "property":
         lines[:] = as_text(inspect.cleandoc(found.__doc__))
+
+
+def signature(app: Sphinx, what: str, name: str, found: object, options: object, *shown: str) -> tuple | None:
+    """With what pydantic checks of a number, but not how it keeps that; None leaves it as it is."""
+    kept = r"FieldInfo\(annotation=NoneType, required=True, metadata=\[([^]]*)\]\)"
+    return (re.sub(kept, r"\1", shown[0]), shown[1]) if shown[0] else None
 
 
 def says_nothing(app: Sphinx, what: str, name: str, found: object, skip: bool, options: object) -> bool | None:
@@ -125,5 +136,6 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", with_navigation)
     app.connect("autodoc-process-docstring", docstring, priority=100)
     app.connect("autodoc-process-docstring", property_docstring, priority=900)
+    app.connect("autodoc-process-signature", signature)
     app.connect("autodoc-skip-member", says_nothing)
     app.connect("build-finished", beside)
