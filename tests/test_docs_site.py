@@ -93,8 +93,13 @@ def test_on_paper_there_is_the_text_alone(site):
         after = [shown.page.locator(name).first.is_visible() for name in seen]
         assert before[:3] == [True] * 3
         assert after == [False] * 4 + [True]
-        wraps = shown.page.evaluate("getComputedStyle(document.querySelector('pre')).whiteSpace")
-        assert wraps == "pre-wrap", "a formula is cut at the paper's edge"
+        shown.page.set_viewport_size({"width": 673, "height": 990})  # A4 less its margins
+        boxes = "[...document.querySelectorAll('.content, .table-wrapper, pre')]"
+        cut = shown.page.evaluate(
+            f"{boxes}.filter(box => getComputedStyle(box).overflowX != 'visible' && "
+            "box.scrollWidth > box.clientWidth || box.scrollWidth > 673).map(box => box.className)"
+        )
+        assert cut == [], "what scrolls on a screen is cut on paper"
 
 
 @pytest.mark.parametrize("there", [True, False])
