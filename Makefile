@@ -4,11 +4,12 @@ PYTHON ?= python3
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' envs/requirements.lock)
 BIN := $(CURDIR)/.venv/bin
 FASHION_MNIST_CACHE := .cache/fashion-mnist
+SITE := site
 
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-only test-long guard test-slurm slurm chromium lint lock clean fashion-mnist
+.PHONY: help env demo docs test test-only test-long guard test-slurm slurm chromium lint lock clean fashion-mnist
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s'|'
@@ -38,6 +39,13 @@ demo: env  ## the whole chain on scikit-learn's digits, report included; three t
 	snakemake --cores all --rerun-incomplete --show-failed-logs all report
 	@cat results/demo/tables/digits/components.md
 	@echo "tables: results/demo/tables/digits, figures: results/demo/figures, page: results/demo/index.html"
+
+docs: env  ## the pages of docs/, the Python reference and the demo's page as one site, site/index.html; ten seconds
+	@rm -rf $(SITE)
+	python -m sphinx --fail-on-warning --keep-going --quiet -c docs/site . $(SITE)
+	@rm -r $(SITE)/.doctrees $(SITE)/.buildinfo
+	@test -f results/demo/index.html || echo "without the demo's page: results/demo/index.html is not there (make demo)"
+	@echo "pages: $(SITE)/index.html"
 
 test: env fashion-mnist chromium test-only  ## all tests, but for those that need a cluster
 
@@ -86,5 +94,5 @@ $(FASHION_MNIST_CACHE)/usr:
 	cd $(FASHION_MNIST_CACHE) && dpkg -x dataset-fashion-mnist_*.deb . && rm dataset-fashion-mnist_*.deb
 
 clean:  ## remove results and caches, keep the environment, and results that are git's
-	rm -rf .snakemake .cache .pytest_cache .ruff_cache
+	rm -rf .snakemake .cache .pytest_cache .ruff_cache site
 	git clean -qfdX results

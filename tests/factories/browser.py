@@ -33,17 +33,18 @@ def chromium():
 
 
 @contextmanager
-def opened(browser, file, size=DESKTOP, **options):
-    """The page of a file; every request but that for the file itself is recorded, and refused unless it is inline."""
+def opened(browser, file, size=DESKTOP, folder=None, **options):
+    """The page of a file; every request but for the file itself, or in the folder, is recorded and refused."""
     context = browser.new_context(
         viewport=dict(zip(("width", "height"), size, strict=True)), accept_downloads=True, **options
     )
     page, complaints, requests = context.new_page(), [], []
     page.set_default_timeout(10_000)  # milliseconds
     own = file.resolve().as_uri()
+    inside = (f"{folder.resolve().as_uri()}/",) if folder else ()
 
     def answer(route):
-        if route.request.url.partition("#")[0] == own:
+        if route.request.url.partition("#")[0] == own or route.request.url.startswith(inside):
             route.continue_()
         else:
             requests.append(route.request.url)
