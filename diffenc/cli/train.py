@@ -61,8 +61,8 @@ def train(options: Namespace, processes: "Processes") -> None:
     make_ready(out)
     minutes = study.checkpoints.minutes if options.checkpoint_minutes is None else options.checkpoint_minutes
     again = options.again or _is_forced(options)
-    if processes.first and (again or not (out / HISTORY).exists()):
-        claims.stamp(study, run, out)  # before it trains, whatever comes of it
+    if processes.first and (again or not ((out / HISTORY).exists() or trainer.checkpoints.paths())):
+        claims.stamp(study, run, out)  # before its first step, whatever comes of it
     try:
         trainer.run(options.checkpoint_steps or study.checkpoints.steps, 60 * minutes, again)
     except Stopped as stopped:

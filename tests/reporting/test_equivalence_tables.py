@@ -4,8 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import yaml
+from short_training import killed_before_its_end
 from test_inference_tables import made, per_image, read
 
+from diffenc import data
+from diffenc.cli.main import main
 from diffenc.io.errors import UserError
 from diffenc.reporting.tables.by_seed import NONE, by_seed
 from diffenc.reporting.tables.equivalence import equivalence
@@ -100,3 +104,33 @@ def test_models_without_seeds_in_common(tmp_path):
     study, runs, tests, folder = made(tmp_path, parse_study(content, "small.yaml"))
     rows, _ = read(by_seed(study, runs, tests, folder), tmp_path)
     assert rows[0]["seeds"] == NONE
+
+
+def test_a_training_is_stamped_as_it_begins_and_not_as_it_goes_on(tmp_path):
+    """By the command: killed after a checkpoint, resumed under a study with another claim, and trained anew."""
+    data.prepare("digits", tmp_path / "digits", tmp_path)
+    study = {
+        **{"name": "small", "title": "Small", "tables": [], "figures": []},
+        "runs": [
+            {
+                **{"dataset": "digits", "models": ["VDMv-2", "VDM-2"], "seeds": [1, 2]},
+                "training": {"steps": 4, "batch": 4, "log_every": 2, "precision": "float32"},
+            }
+        ],
+        "comparisons": [{"dataset": "digits", "lower": "VDMv-2", "than": "VDM-2"}],
+    }
+    file, out = tmp_path / "small.yaml", tmp_path / "out"
+    command = ["train", "--study", str(file), "--run", "digits/VDMv-2/fixed/seed1", "--out", str(out)]
+    command += ["--data", str(tmp_path / "digits"), "--device", "cpu", "--checkpoint-steps", "2"]
+
+    def stamped(margin, *more):
+        file.write_text(yaml.safe_dump(study | {"margin": margin}))
+        main([*command, *more])
+        return list(json.loads((out / claims.CLAIMS).read_text())["claims"])
+
+    with killed_before_its_end():
+        stamped(0.01)
+    first = [claims.sha256_of(Comparison(dataset="digits", lower="VDMv-2", than="VDM-2"), 0.01)]
+    assert stamped(0.02) == first
+    assert stamped(0.02) == first  # trained already
+    assert stamped(0.02, "--again") != first

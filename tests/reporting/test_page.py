@@ -119,7 +119,10 @@ def test_it_can_be_read_by_everyone(made):
     assert all(after <= before + 1 for before, after in pairwise(levels))
     shown = [attrs["alt"] for attrs, _ in page.all("img")[:-1]]  # the last is the enlarged figure's, filled in
     assert len(shown) == len(made.figures) == len(set(shown))
-    assert "What the encoder changes over time: DiffEnc-2-1 on Digits, fixed schedule, seed 2. How the encoding changes" in " ".join(shown)
+    assert (
+        "What the encoder changes over time: DiffEnc-2-1 on Digits, fixed schedule, seed 2. How the encoding changes"
+        in " ".join(shown)
+    )
     ids = [attrs["id"] for _, attrs, _ in page.elements if "id" in attrs]
     assert len(ids) == len(set(ids))
     assert {attrs["href"][1:] for attrs, _ in page.all("a") if attrs["href"].startswith("#")} <= set(ids)

@@ -188,7 +188,11 @@ def test_of_many_figures_of_a_kind_one_is_chosen(page):
     assert kind.locator("figure:visible figcaption").all_inner_texts() == ["Digits, fixed schedule"]
     kind.get_by_label("Show").select_option(label="MNIST, fixed schedule")
     assert kind.locator("figure:visible figcaption").all_inner_texts() == ["MNIST, fixed schedule"]
-    assert kind.locator("figure:visible img").get_attribute("alt").startswith("How training went: MNIST, fixed schedule.")
+    assert (
+        kind.locator("figure:visible img")
+        .get_attribute("alt")
+        .startswith("How training went: MNIST, fixed schedule.")
+    )
 
 
 def test_on_paper_all_figures_and_whole_tables_are_there(page, made):

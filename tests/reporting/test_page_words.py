@@ -13,6 +13,7 @@ from diffenc.io.files import write_csv
 from diffenc.reporting.html import numbers, summary
 from diffenc.reporting.tables.formatting import MINUS
 from diffenc.results.tests import add_holm, compare, read_tests
+from diffenc.statistics import tost
 from diffenc.statistics.power import power
 from diffenc.study.stages import TESTS
 
@@ -194,7 +195,22 @@ def test_the_verdict_is_one_short_sentence(made, lower, than, says):
     if "about" in said:
         seeds = int(said.split("about ")[1].split()[0].replace(",", ""))
         spreads = [np.std(values, ddof=1) for values in (lower, than)]
-        assert power(0.01, *spreads, seeds) >= 0.8 > power(0.01, *spreads, seeds - 1)
+        assert power(0.01, *spreads, seeds) >= 0.9 > power(0.01, *spreads, seeds - 1)
+        rng, same = np.random.default_rng(0), 0
+        for _ in range(2000):
+            a, b = (rng.normal(0, spread, seeds) for spread in spreads)
+            same += tost(a, b, 0.01).p < 0.05
+        assert same / 2000 == pytest.approx(0.8, abs=0.03)  # of models that are equal
+
+
+def test_seeds_that_are_there_are_not_asked_for(made):
+    """Three would do, and by chance did not."""
+    runs = made.runs.copy()
+    group = (runs["term"] == "total") & (runs["dataset"] == "digits") & (runs["schedule"] == "fixed")
+    for model, mean in (("DiffEnc-2-1", 2.595), ("VDMv-2", 2.6)):
+        runs.loc[group & (runs["model"] == model), "bpd"] = [mean - 0.0033, mean, mean + 0.0033]
+    said = summary.verdict(made.study, runs, add_holm(compare(made.study, runs)))
+    assert "about 4 seeds each" in said
 
 
 def test_without_a_comparison_nothing_is_claimed(made):
