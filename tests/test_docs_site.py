@@ -70,7 +70,10 @@ def test_no_page_complains_asks_elsewhere_or_is_wider_than_the_window(site):
                 assert (shown.complaints, shown.requests) == ([], []), page
                 for width, height in ((1440, 900), browser.PHONE):
                     shown.page.set_viewport_size({"width": width, "height": height})
-                    assert shown.overflow() == 0, f"{page}: {width}"
+                    text = shown.page.evaluate(
+                        "(box => box.scrollWidth - box.clientWidth)(document.querySelector('.content'))"
+                    )
+                    assert (shown.overflow(), text) == (0, 0), f"{page}: {width}"
 
 
 def test_the_search_finds_a_word(site):
