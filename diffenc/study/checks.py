@@ -123,7 +123,7 @@ def _check_models(study: "Study") -> None:
             raise ValueError(f"models.{name}.blocks: go with the encoders {' and '.join(UNETS)}; take it out")
         if model.shape.process and model.shape.encoder != "identity":
             raise ValueError(
-                f"models.{name}.encoder: none goes with a multivariate process (docs/MATH.md); take it out"
+                f"models.{name}.encoder: none goes with a multivariate process (docs/mdm.md); take it out"
             )
         _check_process(name, model, model.shape)
         if model.options and model.shape.has_formula:

@@ -100,7 +100,7 @@ def test_trained_cut_short_evaluated_sampled_and_what_is_not_there(tmp_path, cap
         ),
         (
             own("Odd", encoder="non_trainable"),
-            "models.Odd.encoder: none goes with a multivariate process (docs/MATH.md)",
+            "models.Odd.encoder: none goes with a multivariate process (docs/mdm.md)",
         ),
         (own("Odd", variables=3), "models.Odd.variables: cld has 2, not 3"),
         (own("Odd", process="malda", variables=9), "models.Odd.variables: malda has 2 to 8, not 9"),

@@ -22,8 +22,8 @@ def process(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path)
     """A row per model; bits per dimension, means over seeds, with _se.
 
     Columns snr_first, snr_last, weight_least, weight_most; total, diffusion, own; one_draw, and se_independent and
-    se_spread of a pass over `images`; and the difference to the first model of the data set and schedule, whole,
-    noise_range, own_error and prediction, over the seeds that both have.
+    se_spread of a pass over `images`; and the difference to the first model of the data set and schedule that bounds
+    the same, pixels or logits: whole, noise_range, own_error and prediction, over the seeds that both have.
 
     Raises:
         UserError: `runs` is not exactly the study's, or a run's process.npz is missing or damaged.
@@ -45,13 +45,13 @@ def process(study: Study, runs: pd.DataFrame, tests: pd.DataFrame, folder: Path)
     ]
     matrices = "; ".join(frame["matrices"][frame["matrices"] != ""])
     names = ("range", "own", "noise", "difference", matrices and "learned")
-    given = {"images": f"{frame['images'].max():,}", "first": frame["model"].iloc[0], "matrices": matrices}
+    given = {"images": f"{frame['images'].max():,}", "matrices": matrices}
     notes = said("process", *names, **given)
     return Table(frame, columns, notes + releases_of(study, runs, {}), GROUP)
 
 
 def _rows(study: Study, dataset: str, schedule: str, models: dict[str, list[Run]], folder: Path) -> Iterator[Row]:
-    base: dict[int, Arrays] = {}
+    firsts: dict[str, dict[int, Arrays]] = {}  # of pixels, of logits: their signals are not each other's
     for model, seeds in models.items():
         found = {run.seed: measured.read(run_folder(folder, run) / PROCESS) for run in seeds}
         shape = study.shape(seeds[0])
@@ -59,7 +59,7 @@ def _rows(study: Study, dataset: str, schedule: str, models: dict[str, list[Run]
         row = {"dataset": dataset, "schedule": schedule, "model": model, "process": name, "n": len(found)}
         learned = bool(shape.process) and shape.process.startswith("learned")
         row["matrices"] = _matrices(model, found[seeds[0].seed]) if learned else ""
-        base = base or found
+        base = firsts.setdefault(shape.bound, found)
         yield row | _of(list(found.values())) | _differences(found, base, found is base)
 
 
