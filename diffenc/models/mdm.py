@@ -73,7 +73,7 @@ class Table(NamedTuple):
 
     def log_tau_of(self, gamma: Tensor) -> Tensor:
         """Between the times by cubics, (B,) -> (B,)."""
-        place = torch.searchsorted(self.gamma, gamma).clamp(1, len(self.gamma) - 1)
+        place = torch.searchsorted(self.gamma, gamma.contiguous()).clamp(1, len(self.gamma) - 1)
         low, high = (Table(*(values[i] for values in self)) for i in (place - 1, place))
         wide = high.gamma - low.gamma
         u = ((gamma - low.gamma) / wide).nan_to_num(0.5).clamp(0, 1)

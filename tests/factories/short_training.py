@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from diffenc.study.settings import Training
+from diffenc.study.stages import CLAIMS
 from diffenc.study.study import Run
 from diffenc.training.trainer import Trainer
 
@@ -71,8 +72,8 @@ def same_weights(a, b):
 
 
 def published(folder):
-    """Whether the results are all that is left."""
-    left = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    """Whether the results are all that is left; claims.json is the command's, not the trainer's."""
+    left = {path.name for path in folder.iterdir() if not path.name.startswith(".")} - {CLAIMS}
     return left == {"config.yaml", "cost.json", "history.jsonl", "model.safetensors", "progress.json"}
 
 
