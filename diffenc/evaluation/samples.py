@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from diffenc.evaluation.best_steps import fit
+from diffenc.models import euler_maruyama as euler
 from diffenc.models import noise
 from diffenc.models.diffusion import Diffusion
 from diffenc.models.finite_depth import Steps
@@ -46,7 +47,7 @@ def draw_samples(
     model.compute_in(compute_dtype(settings.precision))
 
     if settings.sampler:
-        steps = Steps(model.euler_levels(settings.steps).cpu().numpy(), np.ones(settings.steps))
+        steps = Steps(euler.levels(model, settings.steps).cpu().numpy(), np.ones(settings.steps))
     elif settings.fit:
         steps = fit(model, train[: settings.fit], settings.seed, batch, device).of(settings.steps, best_sigma=True)
     else:
@@ -87,9 +88,8 @@ def euler_maruyama(model: Multivariate, steps: Steps, noise: Callable[[int], Ten
     """Images (B, C, H, W) uint8 as the MDM paper draws them, the last step without noise; see `ancestral`."""
     z = model.start(noise(len(steps.ratios)))
     gammas = torch.as_tensor(steps.gammas, device=z.device)
-    step = compiled(model.euler_step, z.device)
     for i in reversed(range(len(steps.ratios))):
-        z = step(z, gammas[i], gammas[i + 1], noise(i) if i else torch.zeros_like(z))
+        z = euler.step(model, z, gammas[i], gammas[i + 1], noise(i) if i else torch.zeros_like(z))
     return model.decode(z)
 
 

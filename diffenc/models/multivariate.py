@@ -1,4 +1,4 @@
-"""Multivariate diffusion models (MDM): the bound as VDM's three terms, the exact ancestral step, Euler-Maruyama's.
+"""Multivariate diffusion models (MDM): the bound as VDM's three terms, and the exact ancestral step.
 
 The state is u = m x + L eps (`diffenc.models.mdm`) at the noise level -log rho. Two networks: the paper's, from u to
 K C epsilons (`prediction` epsilon), and one that sees what u knows of x, VDM's z = alpha x + sigma xi, beside the
@@ -213,37 +213,6 @@ class Multivariate(Model):
         mean = moves.to(x_hat.dtype)[..., None, None] * x_hat[:, None]
         return (mean + mixed(g[None], self.parted(z_t)) + mixed(root[None], self.parted(eps))).flatten(1, 2)
 
-    def euler_step(self, z_t: Tensor, gamma_s: Tensor, gamma_t: Tensor, eps: Tensor) -> Tensor:
-        """Euler-Maruyama's step of du = [-A u + 2D score] dtau + sqrt(2D) dB, from gamma_t to gamma_s, both ().
-
-        In the paper's t: its width is beta(t) (t - s), dtau = beta dt.
-        """
-        at, process = self.at(torch.stack([gamma_s, gamma_t])), self.process()
-        s, t = _paper_time(at.tau)
-        wide, u, above = (0.1 + 9.9 * t) * (t - s), self.parted(z_t), at.part(slice(1, 2))
-        values, vectors = torch.linalg.eigh(2 * process.D)
-        root = vectors * values.clamp(min=0).sqrt() @ vectors.T
-        score = mixed(2 * process.D[None], self.score(z_t, above))
-        drift = score - mixed(process.A[None], u)
-        return (u + wide.to(u.dtype) * drift + mixed(wide.sqrt() * root[None], self.parted(eps))).flatten(1, 2)
-
-    def euler_levels(self, steps: int) -> Tensor:
-        """gamma (steps + 1,) of the paper's times, between the ends, dense near 0 by a square; in float64."""
-        t_0, t_1 = _paper_time(self.at(torch.stack(self.ends())).tau)
-        t = t_0 + (t_1 - t_0) * torch.linspace(0, 1, steps + 1, dtype=t_0.dtype, device=t_0.device) ** 2
-        tau = 0.1 * t + 4.95 * t**2
-        return -self.process().kernel(tau).rho.log() if self.matched else torch.log(torch.expm1(tau))
-
-    def score(self, z_t: Tensor, at: At) -> Tensor:
-        """The network's score, (B, K, C, H, W), at one level: -L^-T eps_hat, or -Sigma^-1 (u - m x_hat)."""
-        u, k = self.parted(z_t), at.kernel
-        if self.of_state:
-            eps_hat = self.parted(self.seen(z_t, at))
-            inverse = torch.linalg.inv(k.cholesky).mT
-            return -mixed(inverse, eps_hat)
-        x_hat = self.x_hat(z_t, at)
-        return -mixed(torch.linalg.inv(k.covariance), u - k.mean.to(u.dtype)[:, :, None, None, None] * x_hat[:, None])
-
     def x_hat(self, z_t: Tensor, at: At) -> Tensor:
         """What the network takes x to be at z_t (B, K C, H, W), at one level: (B, C, H, W)."""
         u, k = self.parted(z_t), at.kernel
@@ -299,8 +268,3 @@ class Multivariate(Model):
     def parted(self, state: Tensor) -> Tensor:
         """(B, K C, H, W) -> (B, K, C, H, W)."""
         return state.unflatten(1, (self.variables, -1))
-
-
-def _paper_time(tau: Tensor) -> Tensor:
-    """The paper's t, where beta(t) = 0.1 + 9.9 t and tau = 0.1 t + 4.95 t^2."""
-    return (torch.sqrt(0.01 + 19.8 * tau) - 0.1) / 9.9

@@ -1,5 +1,6 @@
 """Multivariate models: their three terms against 60 digits, VDM itself, and Gaussian data's variance in samples."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from scipy.integrate import quad
 from torch import nn
 
+from diffenc.models import euler_maruyama as euler
 from diffenc.models.diffusion import Diffusion
 from diffenc.models.encoders import Identity
 from diffenc.models.finite_depth import posterior_error
@@ -221,8 +223,8 @@ def test_euler_maruyama_of_gaussian_data(name, excess):
     """The paper's sampler: 100 steps over its own time, dense near 0."""
     process, s, count = process_of(name), 0.4, 20_000
     model = Multivariate(scheduled(-9.162, 5.044), process, Best(process, s, matched=False), 256, matched=False)
-    gammas = model.euler_levels(100)
-    z = sampled(model, gammas, count, model.euler_step)
+    gammas = euler.levels(model, 100)
+    z = sampled(model, gammas, count, partial(euler.step, model))
     assert model.parted(z)[:, 0].var().item() / s**2 - 1 == pytest.approx(excess, abs=4 * (2 / count) ** 0.5)
 
 
@@ -244,14 +246,14 @@ def test_the_authors_own_euler_maruyama_step(name):
     net = Linear(arrays, [0, 1])  # of t, which the test gives in gamma's place
     ends = gamma_of(times)[[0, -1]].tolist()
     model = Multivariate(scheduled(*ends), process, net, 256, matched=False)
-    gammas = model.euler_levels(10)
+    gammas = euler.levels(model, 10)
     torch.testing.assert_close(gammas, gamma_of(times), rtol=1e-9, atol=1e-9)
     t = 1 - a["sampling_times"][a["em_i"]]
     net.ends = [gammas[-1 - a["em_i"]].item() - t.item(), gammas[-1 - a["em_i"]].item() - t.item() + 1]
     u, noise = (a[key].flatten(1, 2) for key in ("em_u", "em_noise"))
     at = -1 - int(a["em_i"])
     for key, eps in (("em_mean", torch.zeros_like(noise)), ("em_next", noise)):
-        found = model.euler_step(u, gammas[at - 1], gammas[at], eps)
+        found = euler.step(model, u, gammas[at - 1], gammas[at], eps)
         np.testing.assert_allclose(found.detach().numpy(), a[key].flatten(1, 2).numpy(), rtol=1e-8, atol=1e-10)
 
 

@@ -35,9 +35,7 @@ def draw(models: dict[str, list[Likelihoods]], title: str, order: Sequence[str])
     figure = style.titled(style.WIDTH, 3.6, title)
     both, gap = figure.subplots(1, 2)
     for name, seeds in models.items():
-        over_t = {
-            of: pd.DataFrame([{at.t: getattr(at, of) for at in one.over_t} for one in seeds]).T for of in _LINES
-        }
+        over_t = {of: _over_t(seeds, of) for of in _LINES}
         for of, (line, _) in _LINES.items():
             _line(both, over_t[of], looks[name]._replace(linestyle=line))
         _line(gap, over_t["bound"] - over_t["ode"], looks[name]._replace(linestyle="-"))
