@@ -5,8 +5,8 @@ import torch
 from diffenc.data.catalog import DatasetSpec
 from diffenc.io.errors import UserError
 from diffenc.models import encoders
-from diffenc.models.dequantised import Dequantised
 from diffenc.models.diffusion import Diffusion
+from diffenc.models.logits import Dequantised
 from diffenc.models.mdm import LinearProcess
 from diffenc.models.model import Model
 from diffenc.models.multivariate import Multivariate

@@ -9,7 +9,7 @@ import torch
 from scipy.integrate import quad
 from torch import nn
 
-from diffenc.models import dequantised as bound
+from diffenc.models import logits as bound
 from diffenc.models.mdm import Kernel, LinearProcess, mixed
 from diffenc.models.processes import Fixed
 from diffenc.models.schedules import FixedSchedule
