@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+import diffenc
 from diffenc.cli import bench, check_model, compress, evaluate, report, train
 from diffenc.cli.options import spare_inputs
 from diffenc.io.errors import UserError
@@ -75,6 +76,7 @@ def _exit(status: int, said: str) -> NoReturn:
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     top = Parser(prog="diffenc", description=__doc__.splitlines()[0])
+    top.add_argument("--version", action="version", version=f"diffenc {diffenc.__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     for module in (train, evaluate, compress, bench, report, check_model):
         module.add_commands(commands)

@@ -41,6 +41,7 @@ NAVIGATION = {
         "Speed": "benchmarks/README",
         "How long demo and tests take": "benchmarks/quick",
         "Python": "docs/site/api/index",
+        "Changes": "CHANGELOG",
     },
 }
 
@@ -48,6 +49,7 @@ project, version, release = "diffenc", diffenc.__version__, diffenc.__version__
 root_doc = "README"
 include_patterns = [
     "README.md",
+    "CHANGELOG.md",
     "docs/**",
     "benchmarks/quick.md",
     *(f"{folder}/README.md" for folder in ("config", "benchmarks", "results", "tests/parity")),
