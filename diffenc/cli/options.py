@@ -161,11 +161,12 @@ def add_batch(one: argparse.ArgumentParser) -> None:
 
 
 def add_settings(one: argparse.ArgumentParser, defaults: Strict) -> None:
-    """An option for each of a part of a study; several values where it is a list."""
+    """An option for each key of a part of a study, with what is said of it; several values where it is a list."""
     for name, value in defaults.model_dump().items():
+        text = " ".join(type(defaults).model_fields[name].description.split())
         several = isinstance(value, list)
         kind = int if value is None else type(value[0] if several else value)
-        one.add_argument(f"--{name}", type=kind, nargs="*" if several else None, default=value)
+        one.add_argument(f"--{name}", type=kind, nargs="*" if several else None, default=value, help=text)
 
 
 def add_model(one: argparse.ArgumentParser) -> None:
