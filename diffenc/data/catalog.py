@@ -8,6 +8,7 @@ class DatasetSpec:
     """What a data set must look like once prepared.
 
     `batch` is the paper's, and its evaluation's; `wide` says whether its large models are twice as wide there.
+    `smaller` names the data set whose images these are, averaged to `side`.
     """
 
     title: str
@@ -19,6 +20,7 @@ class DatasetSpec:
     batch: int
     release: str
     wide: bool = False
+    smaller: str | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -37,6 +39,10 @@ DATASETS = {
     "digits": DatasetSpec("Digits", 1, 8, 17, 1497, 300, 128, "scikit-learn's copy of the UCI test set"),
     "mnist": DatasetSpec("MNIST", 1, 28, 256, 60_000, 10_000, 128, "original IDX files"),
     "fashion_mnist": DatasetSpec("Fashion-MNIST", 1, 28, 256, 60_000, 10_000, 128, "original IDX files"),
+    "fashion_mnist8": DatasetSpec(
+        *("Fashion-MNIST, 8x8", 1, 8, 256, 60_000, 10_000, 128, "original IDX files, averaged to 8x8"),
+        smaller="fashion_mnist",
+    ),
     "cifar10": DatasetSpec("CIFAR-10", 3, 32, 256, 50_000, 10_000, 128, "python version, 2009"),
     "imagenet32": DatasetSpec("ImageNet32", 3, 32, 256, 1_281_167, 50_000, 256, _NEW, wide=True),
     "imagenet32_old": DatasetSpec("ImageNet32, old", 3, 32, 256, 1_281_149, 49_999, 256, _OLD, wide=True),

@@ -14,6 +14,7 @@ from diffenc.data import custom, pixels, readers
 from diffenc.data.catalog import DATASETS, DatasetSpec
 from diffenc.data.custom import Arrays
 from diffenc.data.download import FILES, OLD, locate, old_refused
+from diffenc.data.shrink import averaged
 from diffenc.io.errors import UserError
 from diffenc.io.files import sha256_of
 
@@ -33,11 +34,15 @@ def prepare(name: str, out: Path, files: Path) -> None:
     if name not in DATASETS:
         raise UserError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
     dataset = DATASETS[name]
+    original = dataset.smaller or name
     with _explained(out):
-        originals = locate(name, Path(files))
+        originals = locate(original, Path(files))
         digests: dict[str, str] = {}
-        splits = readers.read(name, originals, digests)
-        _save(name, dataset, Path(out), splits, digests, lambda split, n: _wrong_count(name, split, n, originals))
+        splits = readers.read(original, originals, digests)
+        if dataset.smaller:
+            shape = (-1, *DATASETS[original].shape)
+            splits = {split: _averaged(batches, shape, dataset.side) for split, batches in splits.items()}
+        _save(name, dataset, Path(out), splits, digests, lambda split, n: _wrong_count(original, split, n, originals))
 
 
 def prepare_own(name: str, arrays: Arrays, out: Path) -> None:
@@ -52,6 +57,11 @@ def prepare_own(name: str, arrays: Arrays, out: Path) -> None:
     with _explained(out):
         digests = {file: sha256_of(Path(file)) for file in (arrays.train, arrays.test)}
         _save(name, dataset, Path(out), splits, digests, lambda split, n: f"{name}: {n} {split} images")
+
+
+def _averaged(batches: readers.Batches, shape: tuple[int, ...], side: int) -> readers.Batches:
+    for images in batches:
+        yield averaged(images.reshape(shape), side)
 
 
 @contextmanager
