@@ -76,7 +76,7 @@ lint: env  ## ruff, snakefmt, import-linter, snakemake --lint
 	ruff check .
 	ruff format --check .
 	lint-imports --no-logo --no-cache
-	snakefmt --check Snakefile workflow
+	snakefmt --check workflow
 	snakemake --lint
 	for study in paper tiny mini; do snakemake --lint --configfile config/$$study.yaml || exit 1; done
 
