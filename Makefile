@@ -9,7 +9,7 @@ SITE := site
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo docs test test-only test-long guard test-slurm slurm chromium lint lock clean fashion-mnist
+.PHONY: help env demo docs test test-only test-long guard test-slurm slurm chromium lint lock schema clean fashion-mnist
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s'|'
@@ -76,9 +76,13 @@ lint: env  ## ruff, snakefmt, import-linter, snakemake --lint
 	ruff check .
 	ruff format --check .
 	lint-imports --no-logo --no-cache
-	snakefmt --check Snakefile workflow
+	snakefmt --check workflow
 	snakemake --lint
 	for study in paper tiny mini; do snakemake --lint --configfile config/$$study.yaml || exit 1; done
+
+schema: env  ## renew config/study.schema.json, and the tables of config/README.md, from the settings
+	diffenc schema > config/study.schema.json
+	sed -i '/^<!-- made by/q' config/README.md && diffenc schema --markdown >> config/README.md
 
 lock: env  ## renew envs/requirements.lock from pyproject.toml
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header \

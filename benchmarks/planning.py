@@ -31,7 +31,15 @@ THOUSAND = {
 
 def seconds_to_plan(study: Path, folder: str) -> float:
     """Of a dry run in an empty folder."""
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "--snakefile", str(ROOT / "Snakefile")]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--dry-run",
+        "--quiet",
+        "--snakefile",
+        str(ROOT / "workflow/Snakefile"),
+    ]
     options = ["--directory", folder, "--profile", str(ROOT / "slurm"), "--configfile", str(study)]
     start = time.monotonic()
     subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)

@@ -1,11 +1,15 @@
 """Variational diffusion with a learned encoder: models, training, evaluation, tables and figures."""
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diffenc.library import load
 
-__version__ = "0.1.0"
+try:
+    __version__ = version("diffenc")
+except PackageNotFoundError:  # a checkout in which nothing was installed (docs/usage.md)
+    __version__ = "of a checkout that is not installed"
 __all__ = ["load"]
 
 

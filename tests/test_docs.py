@@ -9,7 +9,7 @@ import tomllib
 import pipeline
 import pytest
 
-PAGES = [pipeline.ROOT / "README.md", *sorted((pipeline.ROOT / "docs").glob("*.md"))]
+PAGES = [pipeline.ROOT / "README.md", pipeline.ROOT / "CHANGELOG.md", *sorted((pipeline.ROOT / "docs").glob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -41,6 +41,13 @@ def test_what_the_package_names_of_itself_is_there():
             assert hasattr(found, last), name
     for file in {name for text in texts for name in re.findall(r"`(diffenc/[\w/]+\.py)`", text)}:
         assert (pipeline.ROOT / file).exists(), file
+
+
+def test_the_version_is_the_project_s_and_has_its_changes():
+    project = tomllib.loads((pipeline.ROOT / "pyproject.toml").read_text())["project"]
+    assert pipeline.diffenc(pipeline.ROOT, "--version") == f"diffenc {project['version']}\n"
+    newest = re.search(r"^## (\S+) - \d{4}-\d\d-\d\d$", (pipeline.ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest[1] == project["version"]
 
 
 def test_a_machine_without_the_rest_needs_what_usage_says():

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from diffenc.cli.options import Parsers, add_command
+from diffenc.cli.options import Parsers, add_command, add_study_first
 from diffenc.data.catalog import DATASETS
 from diffenc.io.errors import UserError
 from diffenc.runtime.signals import Ended, Stopped
@@ -271,5 +271,5 @@ def add_commands(parsers: Parsers) -> None:
     """Add this module's command to the command line."""
     text = "Check a model of a study before it is trained: its encoder's derivative, the bound, resuming, processes."
     one = add_command(parsers, "check-model", check_model, text)
-    one.add_argument("study", type=Path, help="the study's YAML file")
+    add_study_first(one)
     one.add_argument("model", help="one of the study's `models`, or of the zoo")

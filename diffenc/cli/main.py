@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from diffenc.cli import bench, check_model, compress, evaluate, report, train
+import diffenc
+from diffenc.cli import bench, check_model, completion, compress, evaluate, report, schema, train
 from diffenc.cli.options import spare_inputs
 from diffenc.io.errors import UserError
 from diffenc.runtime.launch import is_worker
@@ -75,7 +76,8 @@ def _exit(status: int, said: str) -> NoReturn:
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     top = Parser(prog="diffenc", description=__doc__.splitlines()[0])
+    top.add_argument("--version", action="version", version=f"diffenc {diffenc.__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for module in (train, evaluate, compress, bench, report, check_model):
+    for module in (train, evaluate, compress, bench, report, check_model, schema, completion):
         module.add_commands(commands)
     return top

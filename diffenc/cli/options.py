@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from diffenc.io.errors import UserError
 from diffenc.io.files import refuse_other_than_a_file
 from diffenc.io.schema import Strict, explain
-from diffenc.study.load import load_study
+from diffenc.study.load import load_study, study_file
 from diffenc.study.stages import TRAINED
 from diffenc.study.study import Study
 
@@ -82,6 +82,7 @@ def spare_inputs(options: Namespace) -> None:
 # in the folders of a trained run and of prepared data
 _READ = (*TRAINED, "manifest.json", "train.npy", "test.npy")
 _ENDINGS = (".svg", ".png", ".csv", ".json", ".md", ".html", ".tex")
+A_STUDY = "the study's YAML file, or the name of one that comes with diffenc, such as demo"
 Parsers = argparse._SubParsersAction
 
 
@@ -124,8 +125,15 @@ def add_command(parsers: Parsers, name: str, command: Command, text: str) -> arg
 def add_study(one: argparse.ArgumentParser, required: bool = True) -> None:
     """Add --study."""
     given = os.environ.get("DIFFENC_STUDY")
-    text = "the study's YAML file (default: $DIFFENC_STUDY)"
-    one.add_argument("--study", type=Path, default=given, required=required and given is None, help=text)
+    text = f"{A_STUDY} (default: $DIFFENC_STUDY)"
+    one.add_argument(
+        "--study", type=study_file, metavar="STUDY", default=given, required=required and given is None, help=text
+    )
+
+
+def add_study_first(one: argparse.ArgumentParser) -> None:
+    """Add STUDY, which needs no option's name."""
+    one.add_argument("study", type=study_file, metavar="STUDY", help=A_STUDY)
 
 
 def add_part(one: argparse.ArgumentParser) -> None:
@@ -161,11 +169,12 @@ def add_batch(one: argparse.ArgumentParser) -> None:
 
 
 def add_settings(one: argparse.ArgumentParser, defaults: Strict) -> None:
-    """An option for each of a part of a study; several values where it is a list."""
+    """An option for each key of a part of a study, with what is said of it; several values where it is a list."""
     for name, value in defaults.model_dump().items():
+        text = " ".join(type(defaults).model_fields[name].description.split())
         several = isinstance(value, list)
         kind = int if value is None else type(value[0] if several else value)
-        one.add_argument(f"--{name}", type=kind, nargs="*" if several else None, default=value)
+        one.add_argument(f"--{name}", type=kind, nargs="*" if several else None, default=value, help=text)
 
 
 def add_model(one: argparse.ArgumentParser) -> None:

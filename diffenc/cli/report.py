@@ -1,6 +1,6 @@
 """From the runs' files to what is shown: collect, compare, table, figure, page; and whether all fits: verify."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from diffenc.cli.options import Parsers, add_command, add_part, add_study, part
@@ -10,12 +10,10 @@ from diffenc.reporting import render, targets
 from diffenc.reporting.targets import part_of
 from diffenc.results.runs import collect as collect_runs
 from diffenc.results.runs import read_runs
-from diffenc.study.load import load_study
+from diffenc.study.load import CONFIG, load_study, study_file
 from diffenc.study.outputs import OF_A_GROUP, OF_A_RUN, TABLES_BY_NAME
 from diffenc.study.stages import STUDY
 from diffenc.study.study import study_folder
-
-PUBLISHED = Path("config/published.yaml")
 
 
 def collect(options: Namespace) -> None:
@@ -125,7 +123,7 @@ def _table(parsers: Parsers) -> None:
     one.add_argument("kind", help="such as components, or one of the study's selections")
     add_study(one)
     add_part(one)
-    one.add_argument("--published", type=Path, default=PUBLISHED, help=f"(default: {PUBLISHED})")
+    _add_published(one)
     one.add_argument("--runs", type=Path, help="what `collect` wrote (default: collected now)")
     one.add_argument("--tests", type=Path, help="what `compare` wrote (default: compared now)")
     one.add_argument("--out", type=Path, required=True, help="without the suffix")
@@ -144,13 +142,19 @@ def _figure(parsers: Parsers) -> None:
 def _page(parsers: Parsers) -> None:
     one = add_command(parsers, "page", page, "Write the study's page, one file with all that it shows.")
     add_study(one)
-    one.add_argument("--published", type=Path, default=PUBLISHED, help=f"(default: {PUBLISHED})")
+    _add_published(one)
     one.add_argument("--out", type=Path, required=True, help="the .html")
 
 
 def _verify(parsers: Parsers) -> None:
     one = add_command(parsers, "verify", verify, "Check a study's weights, data, results, tables and page.")
     one.add_argument("folder", type=Path, help="results/STUDY")
-    one.add_argument("--study", type=Path, help=f"the study's file (default: {STUDY} in the folder)")
+    one.add_argument("--study", type=study_file, help=f"the study's file (default: {STUDY} in the folder)")
     one.add_argument("--data", type=Path, help="the prepared data sets (default: data, beside the folder)")
-    one.add_argument("--published", type=Path, default=PUBLISHED, help=f"(default: {PUBLISHED})")
+    _add_published(one)
+
+
+def _add_published(one: ArgumentParser) -> None:
+    here = Path("config/published.yaml")
+    text = f"(default: {here}, or without one what comes with diffenc)"
+    one.add_argument("--published", type=Path, default=here if here.exists() else CONFIG / here.name, help=text)

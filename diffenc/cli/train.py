@@ -14,6 +14,7 @@ from diffenc.cli.options import (
     add_computing,
     add_processes,
     add_study,
+    add_study_first,
     check_data,
     make_ready,
     minutes_given,
@@ -176,12 +177,12 @@ def _adopt(parsers: Parsers) -> None:
 
 def _status(parsers: Parsers) -> None:
     one = add_command(parsers, "status", status, "Show how far each run of a study is, wherever it trains.")
-    one.add_argument("study", type=Path, help="the study's YAML file")
+    add_study_first(one)
 
 
 def _plan(parsers: Parsers) -> None:
     one = add_command(parsers, "plan", plan, "Show what a study would cost, before anything is submitted.")
-    one.add_argument("study", type=Path, help="the study's YAML file")
+    add_study_first(one)
     rate = one.add_mutually_exclusive_group()
     rate.add_argument("--tflops", type=above_zero, help="TFLOP/s that a device sustains")
     rate.add_argument("--measured", type=Path, help="the runs.csv of a study that was trained on such a device")

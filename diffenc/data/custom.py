@@ -50,17 +50,19 @@ def read(path: Path) -> np.ndarray:
 
 
 class Arrays(Strict):
-    """A data set of the user's own: files of uint8 images, .npy or `images` in an .npz, (N, H, W) or (N, H, W, C).
-
-    `noise` is an .npz with t (N,), eps_0 and eps_t (N, H, W, C) for the test images: evaluation then uses it in place
-    of ours, in one pass.
-    """
+    """A data set of the user's own: files of uint8 images, .npy or `images` in an .npz, (N, H, W) or (N, H, W, C)."""
 
     title: str
+    """In tables and on the page"""
     train: Place
+    """uint8, (N, H, W) or (N, H, W, C), square; or `images` in an .npz"""
     test: Place
+    """Likewise"""
     levels: Annotated[int, Field(ge=2, le=256)] = 256
+    """Of a pixel, 0 to levels - 1"""
     noise: Place | None = None
+    """An .npz with t (N,), eps_0 and eps_t (N, H, W, C) for the test images, as another implementation drew them:
+    they are evaluated under it, in one pass"""
 
 
 def spec(arrays: Arrays) -> DatasetSpec:

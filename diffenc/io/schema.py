@@ -23,7 +23,9 @@ Place = Annotated[str, AfterValidator(_place)]  # of a file or a folder
 class Strict(BaseModel):
     """Unknown keys and wrong types are refused, never converted; so are infinity and not-a-number."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 def explain(error: ValidationError) -> str:

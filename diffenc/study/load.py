@@ -5,10 +5,21 @@ from typing import Any
 
 from pydantic import ValidationError
 
+import diffenc
 from diffenc.io.errors import UserError
 from diffenc.io.schema import explain
 from diffenc.io.yaml import read_yaml
 from diffenc.study.study import Study
+
+_PACKAGE = Path(diffenc.__file__).parent
+# what comes with the package: in a wheel's it lies within, in a checkout beside
+CONFIG = (_PACKAGE if (_PACKAGE / "config").is_dir() else _PACKAGE.parent) / "config"
+
+
+def study_file(given: str) -> Path:
+    """A study's file by its path; or by name one that comes with the package, such as demo."""
+    included = CONFIG / f"{given}.yaml"
+    return included if Path(given).name == given and included.is_file() and not Path(given).is_file() else Path(given)
 
 
 def load_study(path: str | Path) -> Study:

@@ -30,19 +30,30 @@ from diffenc.zoo.configs import MODELS, ModelConfig, adapted
 
 Table = Literal[*TABLES_BY_NAME]
 Figure = Literal[*FIGURES]
+Dataset = Annotated[str, Field(examples=[*DATASETS])]
 
 
 class RunGroup(Strict):
     """Runs that differ by model and seed only: trained here, or with weights that were trained elsewhere."""
 
-    dataset: str
-    models: Annotated[list[Name], Field(min_length=1)]
+    dataset: Dataset
+    """The catalogue's, or one of `own_data`"""
+    models: Annotated[list[Annotated[Name, Field(examples=[*MODELS])]], Field(min_length=1)]
+    """The zoo's (diffenc/zoo/configs.py), or of `models`"""
     schedule: Schedule = "fixed"
+    """learned: both ends of gamma are trained; monotone: VDM's network between fixed ends, its shape trained on the
+    loss's variance; monotone_learned: with learned ends; monotone_vdm: as VDM's code has it, all by the bound; or an
+    installed one (docs/extending.md)"""
     seeds: Annotated[list[Seed], Field(min_length=1)]
+    """A run for each, which share one protocol"""
     training: Training | None = None
+    """How they are trained here"""
     weights: Weights | None = None
+    """In place of `training`, of one model, which need not be in the zoo: weights that were trained elsewhere"""
     gpus: Positive = 1
+    """Of each run in all; they divide training.batch, and retrain nothing: results change by rounding only"""
     nodes: Positive = 1
+    """That the GPUs are in, gpus / nodes on each; better whole nodes, as SLURM may divide others unequally"""
 
     @model_validator(mode="before")
     @classmethod
@@ -67,10 +78,14 @@ class RunGroup(Strict):
 class Comparison(Strict):
     """Welch's test across seeds; one-sided, the claim being that `lower` has the lower bpd."""
 
-    dataset: str
+    dataset: Dataset
+    """That the models are of"""
     schedule: Schedule = "fixed"
+    """That the models are under"""
     lower: str
+    """The model that is claimed to have the lower loss"""
     than: str
+    """The model that it is compared with"""
 
 
 class Run(NamedTuple):
@@ -91,34 +106,54 @@ class _Runs(Strict):
     """What a study is about, and how its runs are measured."""
 
     name: Name
+    """Results go to results/NAME: two studies need two names"""
     title: str
+    """What tables, figures and the page call it"""
     files: Place = "data"
+    """Folder of the data sets' original files, downloaded there if missing; retrains nothing"""
     own_data: dict[Name, Arrays] = {}
+    """Data sets of one's own, by name; all studies share results/data, so choose it well"""
     models: dict[Name, Model] = {}
+    """Models of one's own, by name: the zoo's, changed (docs/extending.md)"""
     runs: Annotated[list[RunGroup], Field(min_length=1)]
+    """The trainings: data set x model x schedule x seed"""
     comparisons: list[Comparison] = []
-    margin: Annotated[float, Field(gt=0, le=8)] = 0.01  # bits per dimension within which two models are the same
+    """Welch's tests across seeds"""
+    margin: Annotated[float, Field(gt=0, le=8)] = 0.01
+    """Bits per dimension within which two models count as the same"""
     evaluation: Evaluation = Evaluation()
+    """How runs are measured on the test set"""
     samples: Samples = Samples()
+    """What is drawn from each model"""
 
 
 # a key for the settings of each measurement that has some
 _Measured = create_model(
     "_Measured",
     __base__=_Runs,
-    **{one.key: (one.settings, one.settings()) for one in MEASUREMENTS.values() if one.key},
+    **{
+        one.key: (one.settings, Field(one.settings(), description=one.text.rstrip(".")))
+        for one in MEASUREMENTS.values()
+        if one.key
+    },
 )
 
 
 class Study(_Measured):
-    """A whole study file."""
+    """The keys of the file itself."""
 
     fid: Fid | None = None
+    """FID, only where it is given; then list the table fid, too"""
     tables: list[Table] = [*USUAL_TABLES]
+    """Those that are made (docs/results.md)"""
     selections: dict[Name, Selection] = {}
+    """Tables of losses of some models, each a target: `snakemake NAME`"""
     figures: list[Figure] = [*USUAL_FIGURES]
+    """Those that are made (docs/results.md)"""
     checkpoints: Saving = Saving()
+    """How often a training writes one; retrains nothing"""
     tensorboard: bool = False
+    """Each training writes TensorBoard's event files into its folder, too; retrains nothing"""
 
     @property
     def members(self) -> dict[Run, RunGroup]:

@@ -8,6 +8,8 @@ import re
 import shutil
 from pathlib import Path
 
+from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 import diffenc
@@ -41,6 +43,7 @@ NAVIGATION = {
         "Speed": "benchmarks/README",
         "How long demo and tests take": "benchmarks/quick",
         "Python": "docs/site/api/index",
+        "Changes": "CHANGELOG",
     },
 }
 
@@ -48,6 +51,7 @@ project, version, release = "diffenc", diffenc.__version__, diffenc.__version__
 root_doc = "README"
 include_patterns = [
     "README.md",
+    "CHANGELOG.md",
     "docs/**",
     "benchmarks/quick.md",
     *(f"{folder}/README.md" for folder in ("config", "benchmarks", "results", "tests/parity")),
@@ -114,6 +118,13 @@ def signature(app: Sphinx, what: str, name: str, found: object, options: object,
     return (re.sub(kept, r"\1", shown[0]), shown[1]) if shown[0] else None
 
 
+def plain(app: Sphinx, page: nodes.document) -> None:
+    """Take away a key's type as pydantic keeps it: the signature of its class has it in short."""
+    for shown in list(page.findall(addnodes.desc_annotation)):
+        if "FieldInfo(" in shown.astext():
+            shown.parent.remove(shown)
+
+
 def says_nothing(app: Sphinx, what: str, name: str, found: object, skip: bool, options: object) -> bool | None:
     """Whether it is a field of a NamedTuple, whose signature has it; None leaves it to autodoc."""
     return True if (found.__doc__ or "").startswith("Alias for field number") else None
@@ -138,4 +149,5 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", property_docstring, priority=900)
     app.connect("autodoc-process-signature", signature)
     app.connect("autodoc-skip-member", says_nothing)
+    app.connect("doctree-read", plain)
     app.connect("build-finished", beside)

@@ -8,24 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "workflow", "config", "envs", "slurm")
+PARTS = ("workflow", "config", "envs", "slurm", ".test")
 
-STUDY = """\
-name: small
-title: A small study
-runs:
-  - dataset: digits
-    models: [VDMv-2, DiffEnc-2-nt, DiffEnc-2-1]
-    seeds: [1, 2]
-    training: {steps: 6, batch: 8, learning_rate: 0.01, warmup: 0, ema: 0.0, log_every: 2}
-comparisons:
-  - {dataset: digits, lower: DiffEnc-2-1, than: VDMv-2}
-  - {dataset: digits, lower: DiffEnc-2-nt, than: VDMv-2}
-evaluation: {passes: 2, images: 20}
-samples: {count: 4, steps: 3}
-tables: [components, seeds, comparisons]
-figures: [heatmaps, encodings, samples, curves, loss_per_t]
-"""
+STUDY = (ROOT / ".test/config/config.yaml").read_text()
 SMALL = "--configfile=small.yaml"  # with "=", as what follows a blank would be files, too
 RESULTS = "results/small"
 RUNS = [("digits", model, "fixed", seed) for model in ("VDMv-2", "DiffEnc-2-nt", "DiffEnc-2-1") for seed in (1, 2)]

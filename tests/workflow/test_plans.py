@@ -244,7 +244,7 @@ def test_one_table_and_one_figure(clone):
 
 
 def test_without_a_study_the_demo_is_made_from_any_folder(tmp_path):
-    jobs = planned(tmp_path, "--snakefile", ROOT / "Snakefile")
+    jobs = planned(tmp_path, "--snakefile", ROOT / "workflow/Snakefile")
     assert len(jobs["train"]) == 9
 
 
@@ -254,7 +254,9 @@ def test_a_checkout_with_an_odd_path_used_from_another_folder(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     study = STUDY.replace("A small study", "'Bounds E[L_{T}]'").replace("tables: [", "tables: [statistics, ")
     (tmp_path / "small.yaml").write_text(study)
-    ended = snakemake(tmp_path, "-np", "--snakefile", checkout / "Snakefile", "--directory", "elsewhere", SMALL)
+    ended = snakemake(
+        tmp_path, "-np", "--snakefile", checkout / "workflow/Snakefile", "--directory", "elsewhere", SMALL
+    )
     assert ended.returncode == 0, ended.stdout
     commands = [shlex.split(line) for line in ended.stdout.splitlines() if "python -m diffenc " in line]
     assert sum("train" in words for words in commands) == len(ALL_RUNS)

@@ -117,7 +117,8 @@ onerror:
         logger.error(f"diffenc: error: {line}")
 
 
-onstart:
+def start():
+    """What goes before the jobs, as far as it is known only then."""
     if workflow.is_main_process:
         name_forced_runs()
         refuse_to_train_again()
@@ -136,3 +137,13 @@ onstart:
         except (OSError, subprocess.CalledProcessError) as error:
             reason = " ".join(str(getattr(error, "stderr", "") or error).split())
             sys.exit(f"diffenc: error: SLURM does not answer ({reason}); run this on a login node of its cluster")
+
+
+onstart:
+    start()
+
+
+if IS_MODULE:
+    # Snakemake calls the handlers of the other workflow alone
+    theirs = workflow._onstart
+    workflow._onstart = lambda log: (start(), theirs(log))

@@ -9,16 +9,26 @@ from diffenc.io.errors import UserError
 from diffenc.io.files import write_file
 from diffenc.reporting import targets
 from diffenc.cli import fork_server
-from diffenc.study import outputs, settings, stages, versions
-from diffenc.study.load import load_study
+from diffenc.study import load, outputs, settings, stages, versions
 from diffenc.study.study import study_folder
+
+# of another workflow (docs/usage.md)
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+# the checkout's; a module may be read from an address, where there is no folder: then the installed package's
+CONFIG = os.path.join(os.path.dirname(workflow.snakefile), "../../config")
+CONFIG = os.path.relpath(CONFIG if os.path.isdir(CONFIG) else load.CONFIG)
 
 
 def study_file():
-    """The file given by --configfile, alone; without one, the demo."""
-    if workflow.config_settings.config:
+    """The file given by --configfile, alone; without one, the demo. A module's is the other workflow's, or `study`."""
+    files = workflow.overwrite_configfiles
+    if IS_MODULE:
+        files = [config["study"]] if "study" in config else files or workflow.configfiles
+        if not files:
+            raise UserError('module: has no study; name its file: `config: {"study": "FILE.yaml"}`')
+    elif workflow.config_settings.config:
         raise UserError("--config: a study is one file; copy it, change the copy, and name that by --configfile")
-    files = workflow.overwrite_configfiles or [os.path.join(workflow.basedir, "config/demo.yaml")]
+    files = files or [f"{CONFIG}/demo.yaml"]
     if len(files) > 1:
         raise UserError(f"--configfile: {len(files)} files given; a study is one file, name one")
     return os.path.relpath(files[0])
@@ -35,7 +45,10 @@ def frozen(study, source):
 try:
     # a job's own Snakemake process takes over the copy that the first one made
     STUDY_FILE = study_file() if workflow.is_main_process else os.getenv("DIFFENC_STUDY")
-    STUDY = load_study(STUDY_FILE)
+    STUDY = load.load_study(STUDY_FILE)
+    RESULTS = str(study_folder(STUDY))
+    if workflow.modifier.modify_path(RESULTS) != RESULTS:
+        raise UserError(f"prefix: the commands write into {RESULTS}; take it out, or work in another --directory")
     if workflow.is_main_process:
         STUDY_FILE = frozen(STUDY, STUDY_FILE)
 except UserError as error:
@@ -44,7 +57,6 @@ except UserError as error:
 
 ALL_RUNS = {run.path: run for run in STUDY.all_runs}
 ALL_TRAINING, ALL_DEVICES = STUDY.training, STUDY.devices
-RESULTS = str(study_folder(STUDY))
 PAGE = f"{RESULTS}/{stages.PAGE}"
 DATA = "results/data/{dataset}"
 RUN = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{schedule}}/seed{{seed}}"

@@ -1,6 +1,6 @@
 # From evaluations to tidy CSVs, Welch's tests and tables: for the whole study, and for each data set alone, so that
 # one data set's tables wait for no other's runs.
-PUBLISHED = os.path.relpath(os.path.join(workflow.basedir, "config/published.yaml"))
+PUBLISHED = f"{CONFIG}/published.yaml"
 PART = f"{RESULTS}/tables/{{dataset}}"
 
 

@@ -72,6 +72,13 @@ rule report:
         ENVIRONMENT
     params:
         snakefile=workflow.main_snakefile,
+        # a module's study is what the other workflow is called with
+        study=(
+            shlex.join(f"--configfile={file}" for file in workflow.overwrite_configfiles)
+            if IS_MODULE
+            else '--configfile="$DIFFENC_STUDY"'
+        ),
+        page=PAGE,
     shell:
-        'python -m snakemake --snakefile {params.snakefile:q} --configfile "$DIFFENC_STUDY" --nolock'
-        " --report {output} all > {log} 2>&1"
+        "python -m snakemake --snakefile {params.snakefile:q} {params.study} --nolock"
+        " --report {output} {params.page} > {log} 2>&1"

@@ -80,5 +80,5 @@ onsuccess:
         logger.info(f"page: {PAGE}")
 
 
-if workflow.is_main_process:
+if workflow.is_main_process and not IS_MODULE:
     show_for_people()
