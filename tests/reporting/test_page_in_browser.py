@@ -58,6 +58,23 @@ def test_it_is_quiet_asks_for_nothing_and_fits(browser, made, size, scheme):
         assert shown.requests == []
 
 
+@pytest.mark.parametrize("size", [(1440, 900), DESKTOP, PHONE], ids=str)
+def test_the_first_screen_has_question_answer_picture_and_size(browser, made, size):
+    with opened(browser, made.out, size) as shown:
+        for part in (".question", ".verdict", ".size", ".seeds"):
+            box = shown.page.locator(f"header {part}").bounding_box()
+            assert box["y"] >= 0, part
+            assert box["y"] + box["height"] <= size[1], part
+        places = [
+            shown.page.locator(f"header {part}").bounding_box()["y"] for part in (".verdict", ".size", ".seeds")
+        ]
+        assert places == sorted(places)
+        row = shown.page.locator("header .strips tbody tr").first
+        assert row.locator(".dot").count() == 3
+        strip = row.locator(".strip").bounding_box()["width"]
+        assert strip >= 180, "as wide as a phone has room"
+
+
 def test_wide_tables_scroll_within_their_box(browser, made):
     with opened(browser, made.out, PHONE) as shown:
         boxes = shown.page.locator(".scroll").evaluate_all(
@@ -197,7 +214,7 @@ def test_of_many_figures_of_a_kind_one_is_chosen(page):
 
 def test_on_paper_all_figures_and_whole_tables_are_there(page, made):
     page.emulate_media(media="print")
-    assert page.locator("figure:visible").count() == len(made.figures)
+    assert page.locator(".kind figure:visible").count() == len(made.figures)
     assert page.locator(".scroll").evaluate_all(
         "boxes => boxes.every(box => box.scrollHeight <= box.clientHeight + 1)"
     )
@@ -225,7 +242,7 @@ def test_every_csv_that_is_saved_is_the_file(page, made):
 
 def test_without_a_script_everything_is_there_to_read(browser, made):
     with opened(browser, made.out, java_script_enabled=False) as shown:
-        assert shown.page.locator("figure:visible").count() == len(made.figures)
+        assert shown.page.locator(".kind figure:visible").count() == len(made.figures)
         assert shown.page.locator("table.sortable:visible").count() == len(made.tables)
         assert not shown.page.locator(".choice").first.is_visible()
         assert shown.complaints == []
