@@ -84,6 +84,32 @@ def test_wide_tables_scroll_within_their_box(browser, made):
         assert all(inside == "auto" and index == 0 for _, inside, index in boxes)
 
 
+def test_the_column_that_names_a_row_stays_while_the_others_scroll(browser, made):
+    with opened(browser, made.out, PHONE) as shown:
+        wide = 0
+        for box in shown.page.locator(".scroll").all():
+            moved = box.evaluate("box => (box.scrollLeft = box.scrollWidth, box.scrollLeft)")
+            if moved < 60:
+                continue
+            wide += 1
+            left, names = box.bounding_box()["x"], box.locator("tbody .stays").first
+            assert names.bounding_box()["x"] == pytest.approx(left, abs=1)
+            assert box.locator("thead .stays").bounding_box()["x"] == pytest.approx(left, abs=1)
+            assert names.bounding_box()["width"] < 0.5 * box.bounding_box()["width"], "room for what scrolls"
+            assert box.locator("tbody td").first.bounding_box()["x"] <= left
+        assert wide > 2
+        model = shown.page.locator("#table-digits-seeds th.stays")
+        assert model.inner_text() == "model"
+
+
+def test_notes_are_folded_under_their_table(page):
+    notes = page.locator("#table-literature details")
+    words = notes.get_by_text("A second note.")
+    assert not words.is_visible()
+    notes.get_by_text("How to read this").click()
+    assert words.is_visible()
+
+
 # ---- sorting
 
 
@@ -219,6 +245,23 @@ def test_on_paper_all_figures_and_whole_tables_are_there(page, made):
         "boxes => boxes.every(box => box.scrollHeight <= box.clientHeight + 1)"
     )
     assert not page.locator("nav").is_visible()
+    assert page.locator("details:not([open])").count() > 5
+    folded = "details:not([open]) > :not(summary)"
+    assert page.locator(f"{folded}:visible").count() == page.locator(folded).count() > 0
+
+
+def test_on_paper_nothing_is_cut(page):
+    """What is wider than the sheet would shrink all pages, or be cut."""
+    page.set_viewport_size({"width": int((210 - 28) / 25.4 * 96), "height": 1000})  # A4 less its margins
+    page.emulate_media(media="print")
+    page.locator("pre").last.evaluate("one => one.textContent = 'a long line '.repeat(20)")
+    page.locator("th button").evaluate_all("all => all.forEach(one => one.textContent += ' and more of it')")
+    right = "all => Math.max(...all.map(one => one.getBoundingClientRect().right))"
+    assert page.locator("body, table, pre, figure, img, p").evaluate_all(right) <= page.viewport_size["width"] + 1
+    assert page.locator("pre").evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
+    tall = page.locator(".kind img").evaluate_all("all => Math.max(...all.map(one => one.offsetHeight))")
+    reserved = page.locator(".kind h3").first.evaluate("one => parseFloat(getComputedStyle(one, '::after').height)")
+    assert tall < reserved < 1000 / 2, "a heading keeps the place of its first picture; two fit on a sheet"
 
 
 # ---- downloads, and without a script
