@@ -255,7 +255,7 @@ def test_on_paper_nothing_is_cut(page):
     page.set_viewport_size({"width": int((210 - 28) / 25.4 * 96), "height": 1000})  # A4 less its margins
     page.emulate_media(media="print")
     page.locator("pre").last.evaluate("one => one.textContent = 'a long line '.repeat(20)")
-    page.locator("th button").evaluate_all("all => all.forEach(one => one.textContent += ' and more of it')")
+    page.locator(".sortable td").evaluate_all("all => all.forEach(one => one.append(' and more of it'))")
     right = "all => Math.max(...all.map(one => one.getBoundingClientRect().right))"
     assert page.locator("body, table, pre, figure, img, p").evaluate_all(right) <= page.viewport_size["width"] + 1
     assert page.locator("pre").evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
