@@ -2,27 +2,13 @@ import re
 from collections import Counter
 
 import pytest
-from browser import DESKTOP, PHONE, chromium, opened
-from made_up_page import Made
+from browser import DESKTOP, PHONE, opened
 
 from diffenc.reporting.tables.formatting import MINUS
 from diffenc.study.stages import RUNS, TESTS
 
 SIZES = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 BEFORE_AND_BEHIND = {"<": -1e-9, ">": 1e-9}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    made = Made(tmp_path_factory.mktemp("page")).results().shown()
-    made.page()
-    return made
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
