@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from browser import chromium
 from made_up_page import Made
 from parsed_page import Parsed
 
@@ -29,3 +30,9 @@ def copy(made, tmp_path):
     copy.figures = [copy.place / stem.relative_to(made.place) for stem in made.figures]
     copy.out.unlink()
     return copy
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser

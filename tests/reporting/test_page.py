@@ -6,6 +6,7 @@ import re
 import shutil
 from itertools import pairwise
 
+import made_up
 import pytest
 from made_up_page import SOURCE
 from parsed_page import Parsed, cells
@@ -110,6 +111,17 @@ def test_what_the_study_says_is_escaped(made):
     assert SOURCE.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&#34;") in made.html
 
 
+def runs_of(made, model):
+    return [run for run in made.study.all_runs if run[:3] == ("digits", model, "fixed")]
+
+
+def test_a_figure_of_an_earlier_version_has_its_caption_for_words(copy):
+    for path in copy.folder.glob("figures/heatmaps/**/*.svg"):
+        path.write_text(re.sub("<dc:description>.*?</dc:description>", "", path.read_text(), flags=re.DOTALL))
+    shown = [attrs["alt"] for attrs, _ in Parsed(copy.page()).all("img")]
+    assert "fixed schedule, seed 2. How the encoding changes" in " ".join(shown)
+
+
 def test_it_can_be_read_by_everyone(made):
     page = made.parsed
     assert page.all("html")[0][0]["lang"] == "en"
@@ -119,10 +131,13 @@ def test_it_can_be_read_by_everyone(made):
     assert all(after <= before + 1 for before, after in pairwise(levels))
     shown = [attrs["alt"] for attrs, _ in page.all("img")[:-1]]  # the last is the enlarged figure's, filled in
     assert len(shown) == len(made.figures) == len(set(shown))
-    assert (
-        "What the encoder changes over time: DiffEnc-2-1 on Digits, fixed schedule, seed 2. How the encoding changes"
-        in " ".join(shown)
-    )
+    (curves,) = [alt for alt in shown if alt.startswith("How training went: Digits, fixed schedule. ")]
+    final = [json.loads(made_up.history(run).splitlines()[-1]) for run in runs_of(made, "DiffEnc-2-1")]
+    reached = sum(line["total"] for line in final) / len(final)
+    assert "DiffEnc-2-1 (3 seeds) from " in curves
+    assert f" to {reached:.3g}" in curves.partition("DiffEnc-2-1 (3 seeds)")[2].partition(";")[0]
+    maps = "What the encoder changes over time: DiffEnc-2-1 on Digits, fixed schedule, seed 2. "
+    assert f"{maps}30 images, named original, t = 0.4" in " ".join(shown)
     ids = [attrs["id"] for _, attrs, _ in page.elements if "id" in attrs]
     assert len(ids) == len(set(ids))
     assert {attrs["href"][1:] for attrs, _ in page.all("a") if attrs["href"].startswith("#")} <= set(ids)

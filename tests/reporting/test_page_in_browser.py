@@ -2,27 +2,13 @@ import re
 from collections import Counter
 
 import pytest
-from browser import DESKTOP, PHONE, chromium, opened
-from made_up_page import Made
+from browser import DESKTOP, PHONE, opened
 
 from diffenc.reporting.tables.formatting import MINUS
 from diffenc.study.stages import RUNS, TESTS
 
 SIZES = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 BEFORE_AND_BEHIND = {"<": -1e-9, ">": 1e-9}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    made = Made(tmp_path_factory.mktemp("page")).results().shown()
-    made.page()
-    return made
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -58,6 +44,23 @@ def test_it_is_quiet_asks_for_nothing_and_fits(browser, made, size, scheme):
         assert shown.requests == []
 
 
+@pytest.mark.parametrize("size", [(1440, 900), DESKTOP, PHONE], ids=str)
+def test_the_first_screen_has_question_answer_picture_and_size(browser, made, size):
+    with opened(browser, made.out, size) as shown:
+        for part in (".question", ".verdict", ".size", ".seeds"):
+            box = shown.page.locator(f"header {part}").bounding_box()
+            assert box["y"] >= 0, part
+            assert box["y"] + box["height"] <= size[1], part
+        places = [
+            shown.page.locator(f"header {part}").bounding_box()["y"] for part in (".verdict", ".size", ".seeds")
+        ]
+        assert places == sorted(places)
+        row = shown.page.locator("header .strips tbody tr").first
+        assert row.locator(".dot").count() == 3
+        strip = row.locator(".strip").bounding_box()["width"]
+        assert strip >= 180, "as wide as a phone has room"
+
+
 def test_wide_tables_scroll_within_their_box(browser, made):
     with opened(browser, made.out, PHONE) as shown:
         boxes = shown.page.locator(".scroll").evaluate_all(
@@ -65,6 +68,32 @@ def test_wide_tables_scroll_within_their_box(browser, made):
         )
         assert [True, "auto", 0] in boxes
         assert all(inside == "auto" and index == 0 for _, inside, index in boxes)
+
+
+def test_the_column_that_names_a_row_stays_while_the_others_scroll(browser, made):
+    with opened(browser, made.out, PHONE) as shown:
+        wide = 0
+        for box in shown.page.locator(".scroll").all():
+            moved = box.evaluate("box => (box.scrollLeft = box.scrollWidth, box.scrollLeft)")
+            if moved < 60:
+                continue
+            wide += 1
+            left, names = box.bounding_box()["x"], box.locator("tbody .stays").first
+            assert names.bounding_box()["x"] == pytest.approx(left, abs=1)
+            assert box.locator("thead .stays").bounding_box()["x"] == pytest.approx(left, abs=1)
+            assert names.bounding_box()["width"] < 0.5 * box.bounding_box()["width"], "room for what scrolls"
+            assert box.locator("tbody td").first.bounding_box()["x"] <= left
+        assert wide > 2
+        model = shown.page.locator("#table-digits-seeds th.stays")
+        assert model.inner_text() == "model"
+
+
+def test_notes_are_folded_under_their_table(page):
+    notes = page.locator("#table-literature details")
+    words = notes.get_by_text("A second note.")
+    assert not words.is_visible()
+    notes.get_by_text("How to read this").click()
+    assert words.is_visible()
 
 
 # ---- sorting
@@ -197,11 +226,28 @@ def test_of_many_figures_of_a_kind_one_is_chosen(page):
 
 def test_on_paper_all_figures_and_whole_tables_are_there(page, made):
     page.emulate_media(media="print")
-    assert page.locator("figure:visible").count() == len(made.figures)
+    assert page.locator(".kind figure:visible").count() == len(made.figures)
     assert page.locator(".scroll").evaluate_all(
         "boxes => boxes.every(box => box.scrollHeight <= box.clientHeight + 1)"
     )
     assert not page.locator("nav").is_visible()
+    assert page.locator("details:not([open])").count() > 5
+    folded = "details:not([open]) > :not(summary)"
+    assert page.locator(f"{folded}:visible").count() == page.locator(folded).count() > 0
+
+
+def test_on_paper_nothing_is_cut(page):
+    """What is wider than the sheet would shrink all pages, or be cut."""
+    page.set_viewport_size({"width": int((210 - 28) / 25.4 * 96), "height": 1000})  # A4 less its margins
+    page.emulate_media(media="print")
+    page.locator("pre").last.evaluate("one => one.textContent = 'a long line '.repeat(20)")
+    page.locator(".sortable td").evaluate_all("all => all.forEach(one => one.append(' and more of it'))")
+    right = "all => Math.max(...all.map(one => one.getBoundingClientRect().right))"
+    assert page.locator("body, table, pre, figure, img, p").evaluate_all(right) <= page.viewport_size["width"] + 1
+    assert page.locator("pre").evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
+    tall = page.locator(".kind img").evaluate_all("all => Math.max(...all.map(one => one.offsetHeight))")
+    reserved = page.locator(".kind h3").first.evaluate("one => parseFloat(getComputedStyle(one, '::after').height)")
+    assert tall < reserved < 1000 / 2, "a heading keeps the place of its first picture; two fit on a sheet"
 
 
 # ---- downloads, and without a script
@@ -225,7 +271,7 @@ def test_every_csv_that_is_saved_is_the_file(page, made):
 
 def test_without_a_script_everything_is_there_to_read(browser, made):
     with opened(browser, made.out, java_script_enabled=False) as shown:
-        assert shown.page.locator("figure:visible").count() == len(made.figures)
+        assert shown.page.locator(".kind figure:visible").count() == len(made.figures)
         assert shown.page.locator("table.sortable:visible").count() == len(made.tables)
         assert not shown.page.locator(".choice").first.is_visible()
         assert shown.complaints == []

@@ -11,7 +11,7 @@ import pytest
 from parsed_page import Parsed, small
 
 from diffenc.io.errors import UserError
-from diffenc.reporting.html import numbers, provenance
+from diffenc.reporting.html import costs, provenance
 from diffenc.study.stages import CHECKSUMS, CONFIG, EVALUATION, MODEL
 from diffenc.study.study import run_folder
 
@@ -21,10 +21,10 @@ PARITY = Path(__file__).parents[1] / "parity"
 def test_costs_are_sums_of_the_runs(made):
     section = made.parsed.text("section", id="costs")[0]
     assert f"{sum(0.5 * run.seed for run in made.study.all_runs):.1f} device-hours" in section
-    costs, _ = numbers.costs(made.study, made.runs)
-    assert [cost[:4] for cost in costs][3:5] == [("Digits", "learned", m, 2) for m in ("VDMv-2", "DiffEnc-2-1")]
-    assert (costs[0].each, costs[0].total, costs[0].attempts) == ("1.00", "3.00", "9")
-    assert [numbers.hours(h) for h in (0, 0.00214, 12.34, 4120.4)] == ["0", "0.00214", "12.3", "4,120"]
+    spent, _ = costs.costs(made.study, made.runs)
+    assert [cost[:4] for cost in spent][3:5] == [("Digits", "learned", m, 2) for m in ("VDMv-2", "DiffEnc-2-1")]
+    assert (spent[0].each, spent[0].total, spent[0].attempts) == ("1.00", "3.00", "9")
+    assert [costs.hours(h) for h in (0, 0.00214, 12.34, 4120.4)] == ["0", "0.00214", "12.3", "4,120"]
 
 
 def test_weights_from_elsewhere_are_said_to_be(tmp_path, monkeypatch):
@@ -44,7 +44,7 @@ def test_weights_from_elsewhere_are_said_to_be(tmp_path, monkeypatch):
     monkeypatch.setattr(made_up, "write_results", write)
     made = small(tmp_path, runs=("runs:\n", f"runs:\n  - {json.dumps(group)}\n"))
     page = Parsed(made.page())
-    said = page.text("header")[0]
+    said = page.text("section", id="results")[0]
     trained = len(made.study.training)
     assert f"Of {trained + 1} runs, {trained} were trained here; the others' weights are the authors'." in said
     assert "theirs 1 not trained here not trained here" in page.text("section", id="costs")[0]

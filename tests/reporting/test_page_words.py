@@ -10,12 +10,14 @@ from scipy import stats
 
 from diffenc.io.errors import UserError
 from diffenc.io.files import write_csv
-from diffenc.reporting.html import numbers, summary
+from diffenc.reporting.html import summary
 from diffenc.reporting.tables.formatting import MINUS
 from diffenc.results.tests import add_holm, compare, read_tests
 from diffenc.statistics import tost
 from diffenc.statistics.power import power
 from diffenc.study.stages import TESTS
+
+MEASURED = "measured on 300 test images"
 
 
 def test_the_paragraph_gives_the_main_comparison_as_scipy_finds_it(made):
@@ -32,7 +34,7 @@ def test_the_paragraph_gives_the_main_comparison_as_scipy_finds_it(made):
 
 
 def test_the_paragraph_says_what_was_run(made):
-    said = made.parsed.text("header")[0]
+    said = made.parsed.text("section", id="results")[0]
     assert "This study compares 3 models on Digits and MNIST." in said
     assert (
         "DiffEnc-2-nt with the fixed noise schedule; VDMv-2 and DiffEnc-2-1 with the learned noise schedule" in said
@@ -46,12 +48,24 @@ def test_one_model_and_one_seed_are_said_in_the_singular(tmp_path):
     lone = "  - {dataset: mnist, models: [VDMv-2], seeds: [1], training: {steps: 100}}"
     runs = SOURCE[SOURCE.index("  - {dataset: digits, models") : SOURCE.index("evaluation:")]
     made = small(tmp_path, runs=(runs, f"{lone}\n"))
-    said = Parsed(made.page()).text("header")[0]
+    page = Parsed(made.page())
+    assert "How good is VDMv-2 on MNIST?" in page.text("header")[0]
+    said = page.text("section", id="results")[0]
     assert "This study is of one model, VDMv-2, on MNIST." in said
     assert "On MNIST, VDMv-2 with the fixed noise schedule was trained for 100 steps, with 1 seed." in said
     assert "That makes 1 training in all." in said
     assert "names no comparison, so nothing is tested" in said
-    assert "2.640 ± n/a" in made.out.read_text()
+    assert "VDMv-2 2.640 1" in page.text("table", kind="strips")[0]
+
+
+def test_the_first_screen_asks_and_says_how_much_was_run(made):
+    said = made.parsed.text("header")[0].replace("\N{NO-BREAK SPACE}", " ")
+    assert "Is DiffEnc-2-1 better than VDMv-2 on Digits, with the fixed noise schedule?" in said
+    hours = 3 * 0.5 * (1 + 2 + 3) + 2 * 0.5 * (1 + 2) + 2 * 0.5 * (1 + 2 + 3)
+    assert f"19 runs: 3 models on Digits and MNIST, 2 or 3 seeds each, 100 steps; {MEASURED}; {hours}" in said
+    assert made.html.index('class="verdict"') < made.html.index('class="strips"') < made.html.index("<nav")
+    no_comparison = made.study.model_copy(update={"comparisons": ()})
+    assert summary.question(no_comparison) == "How do 3 models compare on Digits and MNIST?"
 
 
 def row(difference, low, high, p, p_holm):
@@ -146,28 +160,6 @@ def test_counts_and_lists():
     assert summary.listed(["a"]) == "a"
     assert summary.listed(["a", "b", "c"]) == "a, b and c"
     assert [summary.ranged(of, "seed") for of in ([3], [2, 3], [5, 3])] == ["3 seeds", "2 or 3 seeds", "3 to 5 seeds"]
-
-
-def test_main_numbers_are_means_over_seeds_on_one_axis(made):
-    groups = numbers.groups(made.study, made.runs)
-    assert {name: [group.schedule for group in of] for name, of in groups.items()} == {
-        "digits": ["fixed", "learned"],
-        "mnist": ["fixed"],
-    }
-    group = groups["digits"][0]
-    values = {model: totals(made, "digits", model) for model in ("VDMv-2", "DiffEnc-2-1", "DiffEnc-2-nt")}
-    assert [bar.model for bar in group.bars if bar.best] == ["DiffEnc-2-1"]
-    # places are a straight line through the values
-    points = [(v, x) for bar in group.bars for v, x in zip(values[bar.model], bar.dots, strict=True)]
-    points += [(statistics.mean(values[bar.model]), bar.mean) for bar in group.bars]
-    line = stats.linregress(*zip(*points, strict=True))
-    assert line.slope > 0
-    assert line.rvalue == pytest.approx(1, abs=1e-6)
-    assert all(0 < x < 100 for _, x in points)
-    for bar in group.bars:
-        mean, se = statistics.mean(values[bar.model]), statistics.stdev(values[bar.model]) / 3**0.5
-        assert bar.value == f"{mean:.3f} ± {'<0.001' if se < 0.0005 else f'{se:.3f}'}"
-        assert bar.spread[1] - bar.spread[0] == pytest.approx(2 * se * line.slope, abs=0.03)
 
 
 @pytest.mark.parametrize(

@@ -168,9 +168,8 @@ def test_the_report_has_every_table_and_figure_under_its_labels(made):
     for path, content in contents.items():
         assert content == (made / path).read_bytes()
         assert entries[path]["caption"]
-        assert entries[path]["labels"]["data set"] == "digits"
-    assert entries[files[0]]["labels"] == {"data set": "digits", "table": "components"}
-    expected = {"data set": "digits", "model": "DiffEnc-2-nt", "schedule": "fixed", "seed": "1"}
+    assert entries[files[0]]["labels"] == {"table": "The loss on the test set and its three terms"}
+    expected = {"data set": "Digits", "model": "DiffEnc-2-nt", "schedule": "fixed", "seed": "1"}
     assert entries[f"{RESULTS}/figures/heatmaps/digits/DiffEnc-2-nt/fixed/seed1.svg"]["labels"] == expected
     assert "A small study" in page
 

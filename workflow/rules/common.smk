@@ -222,6 +222,11 @@ def title_of(wildcards):
     return [STUDY.title, STUDY.spec(wildcards.dataset).title]
 
 
+def label(text):
+    """A text as a label of the report, where Snakemake takes what stands in braces for a wildcard."""
+    return text.replace("{", "(").replace("}", ")")
+
+
 def own_files(dataset):
     """The arrays of a data set of the user's own."""
     arrays = STUDY.own_data.get(dataset)

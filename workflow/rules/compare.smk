@@ -78,8 +78,9 @@ rule table:
         report(
             f"{PART}/{{table}}.html",
             category="Tables",
+            subcategory=lambda wildcards: label(STUDY.spec(wildcards.dataset).title),
             caption="../report/caption.rst",
-            labels={"data set": "{dataset}", "table": "{table}"},
+            labels=lambda wildcards: {"table": label(targets.caption(wildcards.table, STUDY))},
         ),
         multiext(f"{PART}/{{table}}", ".csv", ".json", ".md", ".tex"),
     log:
@@ -126,8 +127,9 @@ use rule table as table_of_all with:
         report(
             f"{RESULTS}/tables/{{table}}.html",
             category="Tables",
+            subcategory="All data sets",
             caption="../report/caption.rst",
-            labels={"data set": "all", "table": "{table}"},
+            labels=lambda wildcards: {"table": label(targets.caption(wildcards.table, STUDY))},
         ),
         multiext(f"{RESULTS}/tables/{{table}}", ".csv", ".json", ".md", ".tex"),
     log:

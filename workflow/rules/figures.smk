@@ -9,11 +9,11 @@ rule figure_of_run:
     output:
         report(
             f"{OF_RUN}.svg",
-            category="Encoder",
-            subcategory="{figure}",
+            category="One model at a time",
+            subcategory=lambda wildcards: outputs.FIGURES_BY_NAME[wildcards.figure].title,
             caption="../report/caption.rst",
-            labels={
-                "data set": "{dataset}",
+            labels=lambda wildcards: {
+                "data set": label(STUDY.spec(wildcards.dataset).title),
                 "model": "{model}",
                 "schedule": "{schedule}",
                 "seed": "{seed}",
@@ -43,9 +43,12 @@ use rule figure_of_run as figure_of_group with:
         report(
             f"{OF_GROUP}.svg",
             category="Models side by side",
-            subcategory="{figure}",
+            subcategory=lambda wildcards: outputs.FIGURES_BY_NAME[wildcards.figure].title,
             caption="../report/caption.rst",
-            labels={"data set": "{dataset}", "schedule": "{schedule}"},
+            labels=lambda wildcards: {
+                "data set": label(STUDY.spec(wildcards.dataset).title),
+                "schedule": "{schedule}",
+            },
         ),
         f"{OF_GROUP}.png",
     log:

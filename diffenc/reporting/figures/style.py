@@ -23,6 +23,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from diffenc.io.files import write_file
+from diffenc.reporting.figures.description import describe
 
 WIDTH = 6.75  # inches: the text width of a page
 DPI = 200
@@ -131,13 +132,13 @@ def legend_below(figure: Figure, axes: Axes, *kinds: str) -> None:
 
 
 def save(figure: Figure, stem: Path) -> None:
-    """Write stem.svg and stem.png, both or none if drawing fails."""
-    files = {}
+    """Write stem.svg and stem.png, both or none if drawing fails; in both stands what is seen, in words."""
+    files, seen = {}, describe(figure)
     for kind, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
         for image in (image for axes in figure.axes for image in axes.images if kind == "png"):
             image.set_interpolation("auto")  # "none" would repeat some pixels of a fine image and not others
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata | {"Description": seen})
         files[kind] = buffer.getvalue()
     for kind, content in files.items():
         write_file(Path(stem).with_name(f"{Path(stem).name}.{kind}"), content)

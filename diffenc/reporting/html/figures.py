@@ -1,5 +1,7 @@
 """A study's figures for the page: by kind, named by what they answer, with the smaller of their two files inlined."""
 
+import html
+import re
 import struct
 from pathlib import Path
 from typing import NamedTuple
@@ -9,14 +11,16 @@ from diffenc.reporting.html.tables import data_uri, read_bytes
 from diffenc.study.outputs import FIGURES_BY_NAME, GroupFigure, RunFigure
 from diffenc.study.study import Study
 
+_DESCRIPTION = re.compile("<dc:description>(.*?)</dc:description>", re.DOTALL)
 _MIME = {"svg": "image/svg+xml", "png": "image/png"}
 _SIGNATURE = {"svg": b"<svg", "png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"}
 
 
 class Picture(NamedTuple):
-    """One figure: what it is of, its file's name for saving, the image as a data URI, its width over its height."""
+    """One figure: what it is of and shows, its file's name for saving, the image as a data URI, width over height."""
 
     of: str
+    seen: str
     file: str
     uri: str
     aspect: float
@@ -82,4 +86,6 @@ def _picture(stem: Path, name: str, of: str) -> Picture:
             raise UserError(f"{path}: is damaged, not a picture; make it again with `snakemake --force {path}`")
     kind = min(contents, key=lambda kind: len(contents[kind]))
     width, height = struct.unpack(">II", contents["png"][16:24])  # the header's first two numbers
-    return Picture(of, f"{name}.{kind}", data_uri(_MIME[kind], contents[kind]), round(width / height, 4))
+    seen = _DESCRIPTION.search(contents["svg"].decode(errors="replace"))
+    said = html.unescape(seen[1]) if seen else ""
+    return Picture(of, said, f"{name}.{kind}", data_uri(_MIME[kind], contents[kind]), round(width / height, 4))

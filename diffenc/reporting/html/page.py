@@ -11,8 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from diffenc.io.errors import UserError, make
 from diffenc.io.files import write_file
 from diffenc.reporting.html import figures as pictures
-from diffenc.reporting.html import numbers, provenance, summary
+from diffenc.reporting.html import provenance, seeds, summary
 from diffenc.reporting.html import tables as page_tables
+from diffenc.reporting.html.costs import costs
 from diffenc.results.custody import sealed_page
 from diffenc.results.runs import check_runs, read_runs
 from diffenc.results.tests import read_tests
@@ -59,15 +60,16 @@ def make_page(
     runs = read_runs(folder / RUNS)
     check_runs(study, runs)
     tests = _tests(study, folder / TESTS)
-    costs, hours = numbers.costs(study, runs)
+    spent, hours = costs(study, runs)
     content = {
         "study": study,
         "summary": summary.summary(study, runs, tests),
-        "groups": {study.spec(name).title: groups for name, groups in numbers.groups(study, runs).items()},
+        "groups": seeds.groups(study, runs, tests),
+        "margin": study.margin,
         "claims": summary.claims(study, tests) if tests is not None else [],
         "tables": _tables(study, [Path(stem) for stem in tables], folder / "tables"),
         "kinds": pictures.read_figures(study, [Path(stem) for stem in figures], folder / "figures"),
-        "costs": costs,
+        "costs": spent,
         "hours": hours,
         "versions": provenance.versions(),
         "commit": provenance.commit(),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from diffenc.reporting.html.costs import hours
 from diffenc.reporting.tables.common import samples_of, weighted
 from diffenc.reporting.tables.formatting import interval, number, p_value
 from diffenc.statistics.equivalence import tost
@@ -22,9 +23,11 @@ _NOISE = {
 
 
 class Summary(NamedTuple):
-    """A study in one sentence and three paragraphs."""
+    """A study as a question, its answer, its size in a line each, and in three paragraphs."""
 
+    question: str
     verdict: str
+    size: str
     what: str
     finding: str
     measured: str
@@ -62,8 +65,39 @@ def ranged(counts: Iterable[int], noun: str) -> str:
 
 
 def summary(study: Study, runs: "DataFrame", tests: "DataFrame | None") -> Summary:
-    """The study in a few sentences each: what was run, the main comparison, how it is measured."""
-    return Summary(verdict(study, runs, tests), _what(study), _finding(study, tests), _measured(study, runs))
+    """The study in a few words each: what is asked, answered and was run, the main comparison, how it is measured."""
+    return Summary(
+        question(study),
+        verdict(study, runs, tests),
+        size(study, runs),
+        _what(study),
+        _finding(study, tests),
+        _measured(study, runs),
+    )
+
+
+def question(study: Study) -> str:
+    """What the study asks: its first comparison."""
+    titles = listed(study.spec(name).title for name in study.datasets)
+    if study.comparisons:
+        first = study.comparisons[0]
+        title = study.spec(first.dataset).title
+        return f"Is {first.lower} better than {first.than} on {title}, with the {first.schedule} noise schedule?"
+    if len(study.model_names) > 1:
+        return f"How do {len(study.model_names)} models compare on {titles}?"
+    return f"How good is {study.model_names[0]} on {titles}?"
+
+
+def size(study: Study, runs: "DataFrame") -> str:
+    """How much was run: 9 runs: 3 models on Digits, 3 seeds each, 390 steps; 300 test images; 0.0123 device-hours."""
+    titles = listed(study.spec(name).title for name in study.datasets)
+    seeds = [len(of) for name in study.datasets for group in study.groups(name).values() for of in group.values()]
+    steps = [training.steps for training in study.training.values()]
+    parts = [f"{counted(len(study.model_names), 'model')} on {titles}", f"{ranged(seeds, 'seed')} each"]
+    parts += [ranged(steps, "step")] if steps else []
+    images = ranged(runs["images"].unique().tolist(), "test image")
+    took = f"; {hours(float(runs.loc[runs['term'] == 'total', 'device_hours'].sum()))} device-hours" if steps else ""
+    return f"{counted(len(study.all_runs), 'run')}: {', '.join(parts)}; measured on {images}{took}."
 
 
 def verdict(study: Study, runs: "DataFrame", tests: "DataFrame | None") -> str:

@@ -39,7 +39,10 @@ class Head(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table for the page; `csv` is its file as a data URI, byte for byte."""
+    """A table for the page; `csv` is its file as a data URI, byte for byte.
+
+    The column `stays`, by its place, is the one that names a row: it stays while the others scroll.
+    """
 
     name: str
     file: str
@@ -49,12 +52,13 @@ class Table(NamedTuple):
     rows: list[list[Cell]]
     notes: list[str]
     csv: str
+    stays: int
 
     def without(self, header: str) -> "Table":
         """The table without the first column, if that is its header and all its cells are the same."""
         if self.heads[0].text != header or len(self.heads) == 1 or len({row[0].text for row in self.rows}) > 1:
             return self
-        return self._replace(heads=self.heads[1:], rows=[row[1:] for row in self.rows])
+        return self._replace(heads=self.heads[1:], rows=[row[1:] for row in self.rows], stays=max(self.stays - 1, 0))
 
 
 def read_table(stem: Path, file: str) -> Table:
@@ -77,7 +81,9 @@ def read_table(stem: Path, file: str) -> Table:
         raise UserError(f"{csv}: has {lines} rows, {source.name} has {len(shown.rows)}; {make(csv)}")
     anchor = re.sub(r"\W+", "-", file.removesuffix(".csv"))
     heads = [Head(*head) for head in zip(shown.headers, shown.aligns, strict=True)]
-    return Table(stem.name, file, anchor, shown.caption, heads, _cells(shown), shown.notes, csv_uri(content))
+    return Table(
+        stem.name, file, anchor, shown.caption, heads, _cells(shown), shown.notes, csv_uri(content), shown.group
+    )
 
 
 def _cells(shown: Shown) -> list[list[Cell]]:
