@@ -181,7 +181,8 @@ def test_tables_are_those_of_the_full_results(trained, clone, regenerated, tmp_p
     assert full["attempts"].tolist() != small["attempts"].tolist()
     pd.testing.assert_frame_equal(full.drop(columns=costs), small.drop(columns=costs), check_exact=True)
     for table in TABLES:  # of single images the small files have each term's mean over passes, in float32
-        full, small = (pd.read_csv(folder / f"{FOLDER}/tables/digits/{table}.csv") for folder in (full_results, clone))
+        place = f"{FOLDER}/tables/digits/{table}.csv"
+        full, small = (pd.read_csv(folder / place) for folder in (full_results, clone))
         pd.testing.assert_frame_equal(full, small, check_exact=table != "paired", rtol=1e-6)
 
 
