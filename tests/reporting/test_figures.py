@@ -3,6 +3,7 @@ import os
 
 import made_up
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
@@ -156,6 +157,27 @@ def test_curves_draw_mean_range_and_every_seed(files):
     assert to_rgb(mean.get_color()) == to_rgb(style.looks(order)["DiffEnc-2-1"].color)
     corners = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
     assert (corners.min(), corners.max()) == (totals.min(), totals.max())
+
+
+def test_what_would_hide_all_else_is_beyond_the_axis_and_said():
+    """One seed's training that leapt up for a while; a model twenty times as far off as the others."""
+    steps, terms = [100, 200, 300], ("total", "diffusion", "latent", "reconstruction")
+    columns = pd.MultiIndex.from_product([range(2), terms], names=["seed", "term"])
+    calm = pd.DataFrame([[9.0, 8, 0.5, 0.5] * 2, [6, 5, 0.5, 0.5] * 2, [5, 4, 0.5, 0.5] * 2], steps, columns)
+    leapt = calm.copy()
+    leapt.loc[200, (0, "total")] = 40.0
+    t = pd.Index([0.25, 0.75])
+    densities = {
+        name: pd.DataFrame({0: [4.0, 2.0 + off]}, t) for name, off in zip("abcd", (0, 0.1, -0.1, 2), strict=True)
+    }
+    with style.styled():
+        panels = curves.draw({"calm": calm, "leapt": leapt}, "Title", ["calm", "leapt"]).axes
+        _, below = loss_per_t.draw(densities, "Title", list(densities)).axes
+    assert panels[0].get_title() == "total, beyond the axis: leapt, 40"
+    assert panels[0].get_ylim()[0] < 5 < 9 < panels[0].get_ylim()[1] < 10
+    assert panels[1].get_title() == "diffusion"
+    assert below.get_title() == "beyond the axis: d, up to 2"
+    assert -0.2 < below.get_ylim()[0] < -0.1 < 0.1 < below.get_ylim()[1] < 0.2
 
 
 def npz(path, **arrays):

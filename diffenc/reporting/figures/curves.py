@@ -46,6 +46,7 @@ def draw(models: dict[str, pd.DataFrame], title: str, order: Sequence[str]) -> F
             _curve(axes, name, terms.xs(term, axis=1, level="term"), looks[name])
         axes.set_title(term)
         style.wide_range(axes.yaxis)
+        _leave_out_blow_ups(axes, {name: terms.xs(term, axis=1, level="term") for name, terms in models.items()})
     for axes in panels[-1]:
         axes.set_xlabel("training step")
         style.wide_range(axes.xaxis)
@@ -54,6 +55,16 @@ def draw(models: dict[str, pd.DataFrame], title: str, order: Sequence[str]) -> F
     spread = any(len(terms.columns) > len(TERMS) for terms in models.values())
     style.legend_below(figure, panels[0, 0], *(("range over seeds", "one seed") if spread else ()))
     return figure
+
+
+def _leave_out_blow_ups(axes: Axes, models: dict[str, pd.DataFrame]) -> None:
+    """What rises to more than twice of where a training begins or ends would hide all else."""
+    everything = pd.concat(models.values(), axis=1)
+    usual = max(everything.iloc[0].max(), everything.iloc[-1].max())
+    peaks = {name: seeds.max().max() for name, seeds in models.items()}
+    if (far := {name: peak for name, peak in peaks.items() if peak > 2 * usual}) and axes.get_yscale() == "linear":
+        said = ", ".join(f"{name}, {peak:.3g}" for name, peak in far.items())
+        style.leave_out(axes, everything.min().min(), usual, said)
 
 
 def _curve(axes: Axes, name: str, seeds: pd.DataFrame, look: style.Look) -> None:

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from diffenc.io.errors import UserError, make
 from diffenc.reporting.figures import style
 from diffenc.results.records import read_evaluation
+
+_FAR = 5
 
 
 def loss_per_t(files: dict[str, list[Path]], stem: Path, title: str, order: Sequence[str] | None = None) -> None:
@@ -48,6 +51,7 @@ def draw(models: dict[str, pd.DataFrame], title: str, order: Sequence[str]) -> F
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     reference = next(iter(models))
     means = {name: density.mean(axis=1, skipna=False) for name, density in models.items()}
+    bands = {}
     for name, density in models.items():
         style.over_seeds(above, density, looks[name], style.with_n(name, density.shape[1]))
         if name == reference:
@@ -55,9 +59,11 @@ def draw(models: dict[str, pd.DataFrame], title: str, order: Sequence[str]) -> F
             continue
         difference = means[name] - means[reference]
         error = np.hypot(density.sem(axis=1), models[reference].sem(axis=1))
+        bands[name] = (difference - error.fillna(0), difference + error.fillna(0))
         style.band(below, difference - error, difference + error, looks[name])
         below.plot(difference, **looks[name]._asdict())
     style.wide_range(above.yaxis)
+    _leave_out_far_ones(below, bands)
     spread = any(density.shape[1] > 1 for density in models.values())
     above.set_ylabel("diffusion loss\n(bits per dimension per unit t)")
     below.set_ylabel(f"difference to {reference}" + "\n(band: ± standard error)" * spread)
@@ -65,3 +71,14 @@ def draw(models: dict[str, pd.DataFrame], title: str, order: Sequence[str]) -> F
     figure.align_ylabels()
     style.legend_below(figure, above, *(["range over seeds"] * spread))
     return figure
+
+
+def _leave_out_far_ones(axes: Axes, bands: dict[str, tuple[pd.Series, pd.Series]]) -> None:
+    """A model that differs by more than so many times what most do would hide how these differ."""
+    ends = {name: (low.min(), high.max()) for name, (low, high) in bands.items()}
+    reaches = {name: max(-low, high) for name, (low, high) in ends.items()}
+    usual = _FAR * float(np.median([*reaches.values(), 0.0]))
+    if far := {name: reach for name, reach in reaches.items() if reach > usual > 0}:
+        near = [end for name in ends.keys() - far.keys() for end in ends[name]]
+        said = ", ".join(f"{name}, up to {reach:.3g}" for name, reach in far.items())
+        style.leave_out(axes, min(near), max(near), said)

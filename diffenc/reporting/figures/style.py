@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from diffenc.io.files import write_file
@@ -116,11 +116,22 @@ def wide_range(axis: Axis) -> None:
     low, high = axis.get_data_interval()
     if low > 0 and high > 30 * low:
         axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+        axis.set_minor_formatter(NullFormatter())
+        if high < 100 * low:  # powers of ten alone would be few numbers
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
         return
     axis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     if high - low < 0.02 * abs(high):
         room = 0.1 * abs(high)
         axis.axes.set(**{f"{axis.axis_name}lim": (low - room, high + room)})
+
+
+def leave_out(axes: Axes, low: float, high: float, what: str) -> None:
+    """Show from `low` to `high`, with a little room, and say what is beyond."""
+    room = 0.05 * (high - low)
+    axes.set_ylim(low - room, high + room)
+    axes.set_title(f"{f'{title}, ' if (title := axes.get_title()) else ''}beyond the axis: {what}")
 
 
 def legend_below(figure: Figure, axes: Axes, *kinds: str) -> None:
