@@ -97,9 +97,25 @@ def verify(options: Namespace) -> None:
     print(f"{options.folder}: weights, data, results, tables and page fit")
 
 
+def publish(options: Namespace) -> None:
+    """A study's results -> a folder to be uploaded by hand."""
+    from diffenc.reporting.release.publish import publish
+
+    study = load_study(_study_of(options.folder))
+    for line in publish(study, options.folder, options.published, options.out):
+        print(line)
+
+
+def _study_of(folder: Path) -> Path:
+    """The study's file as its page has it. Raises UserError if it is missing."""
+    if not (path := folder / STUDY).is_file():
+        raise UserError(f"{path}: is missing; make the study's page, which writes it")
+    return path
+
+
 def add_commands(parsers: Parsers) -> None:
     """Add this module's commands to the command line."""
-    for add in (_collect, _compare, _table, _figure, _page, _verify):
+    for add in (_collect, _compare, _table, _figure, _page, _verify, _publish):
         add(parsers)
 
 
@@ -152,6 +168,14 @@ def _verify(parsers: Parsers) -> None:
     one.add_argument("--study", type=study_file, help=f"the study's file (default: {STUDY} in the folder)")
     one.add_argument("--data", type=Path, help="the prepared data sets (default: data, beside the folder)")
     _add_published(one)
+
+
+def _publish(parsers: Parsers) -> None:
+    text = "Write a study as a folder to be uploaded by hand: weights, cards, tables, RO-Crate."
+    one = add_command(parsers, "publish", publish, text)
+    one.add_argument("folder", type=Path, help="results/STUDY")
+    _add_published(one)
+    one.add_argument("--out", type=Path, required=True, help="the new folder")
 
 
 def _add_published(one: ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -71,6 +72,14 @@ def _first_not_finite(content: Any, key: str = "") -> str:
         return key
     within = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     return next(filter(None, (_first_not_finite(one, f"{key}.{name}".lstrip(".")) for name, one in within)), "")
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a large file a second name, which takes no space; where no hard link can be, a copy. Raises OSError."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)  # modes are a courtesy that some file systems refuse
 
 
 def sha256_of(path: Path) -> str:

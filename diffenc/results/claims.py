@@ -47,6 +47,12 @@ def stated(study: Study, comparison: Comparison, folder: Path) -> str:
     return "before training" if all(wanted in one.claims for one in found) else "afterwards"
 
 
+def begun(folder: Path) -> datetime | None:
+    """When a run began to train, if that is on record. Raises UserError if the record is damaged."""
+    found = _read(folder / CLAIMS)
+    return datetime.fromisoformat(found.date) if found else None
+
+
 def _read(path: Path) -> Claims | None:
     if not path.is_file():
         return None

@@ -1,6 +1,5 @@
 """A trained run on disk: final weights, configuration, and second names that outlive a deletion."""
 
-import contextlib
 import os
 import shutil
 import sys
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from diffenc.data.catalog import DatasetSpec
 from diffenc.io.errors import UserError
-from diffenc.io.files import write_file
+from diffenc.io.files import link, write_file
 from diffenc.io.schema import first_difference
 from diffenc.io.tensors import load_tensors, save_tensors
 from diffenc.models.model import Model
@@ -163,8 +162,4 @@ def discard(folder: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    if source.name == MODEL:
-        with contextlib.suppress(OSError):  # a file system without hard links
-            os.link(source, target)
-            return
-    shutil.copyfile(source, target)  # modes are a courtesy that some file systems refuse
+    (link if source.name == MODEL else shutil.copyfile)(source, target)

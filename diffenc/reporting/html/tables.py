@@ -67,23 +67,29 @@ def read_table(stem: Path, file: str) -> Table:
     Raises:
         UserError: stem.json or stem.csv is missing, damaged, or they are not of one table.
     """
-    source, csv = (stem.with_name(f"{stem.name}.{kind}") for kind in ("json", "csv"))
+    csv = stem.with_name(f"{stem.name}.csv")
     content = read_bytes(csv)
-    try:
-        shown = Shown.model_validate_json(read_bytes(source))
-    except ValidationError as error:
-        raise UserError(f"{source}: is damaged, {explain(error)}; {make(source)}")
+    shown = read_shown(stem)
     try:
         lines = len(pd.read_csv(BytesIO(content)))
     except ValueError as error:  # the parser's own errors derive from it
         raise UserError(f"{csv}: is not a table ({' '.join(str(error).split())}); {make(csv)}")
     if lines != len(shown.rows):
-        raise UserError(f"{csv}: has {lines} rows, {source.name} has {len(shown.rows)}; {make(csv)}")
+        raise UserError(f"{csv}: has {lines} rows, {stem.name}.json has {len(shown.rows)}; {make(csv)}")
     anchor = re.sub(r"\W+", "-", file.removesuffix(".csv"))
     heads = [Head(*head) for head in zip(shown.headers, shown.aligns, strict=True)]
     return Table(
         stem.name, file, anchor, shown.caption, heads, _cells(shown), shown.notes, csv_uri(content), shown.group
     )
+
+
+def read_shown(stem: Path) -> Shown:
+    """A table as it is read, from stem.json. Raises UserError if that is missing or damaged."""
+    source = stem.with_name(f"{stem.name}.json")
+    try:
+        return Shown.model_validate_json(read_bytes(source))
+    except ValidationError as error:
+        raise UserError(f"{source}: is damaged, {explain(error)}; {make(source)}")
 
 
 def _cells(shown: Shown) -> list[list[Cell]]:
