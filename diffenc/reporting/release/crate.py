@@ -129,11 +129,12 @@ class _Crate:
     def add_workflow(self, rules: list[str]) -> None:
         """The Snakefile, its rules as steps, the command that each calls, and what all of it goes by."""
         snakefile = f"{CODE}/{SNAKEFILE}"
-        workflow = self.written.add_workflow(dest_path=snakefile, main=True, lang="snakemake")
-        workflow["@type"] = ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"]
-        for name, value in self._of_file(self.out / snakefile).items():
-            workflow[name] = value
-        workflow["name"], workflow["version"] = "From data to tables, figures and page", self.code
+        said = self._of_file(self.out / snakefile) | {
+            "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
+            "name": "From data to tables, figures and page",
+            "version": self.code,
+        }
+        workflow = self.written.add_workflow(dest_path=snakefile, properties=said, main=True, lang="snakemake")
         workflow["license"] = self.root["license"]
         (_, version), *packages = versions()
         workflow["softwareRequirements"] = [
