@@ -171,7 +171,7 @@ def _verify(parsers: Parsers) -> None:
 
 
 def _publish(parsers: Parsers) -> None:
-    text = "Write a study as a folder to be uploaded by hand: weights, cards, tables, RO-Crate."
+    text = "Write a study as a folder to be uploaded by hand."
     one = add_command(parsers, "publish", publish, text)
     one.add_argument("folder", type=Path, help="results/STUDY")
     _add_published(one)

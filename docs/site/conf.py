@@ -24,6 +24,7 @@ NAVIGATION = {
         "On a SLURM cluster": "docs/cluster",
         "What comes out, and what it costs": "docs/results",
         "The files of a study": "results/README",
+        "A release: weights, tables, RO-Crate": "docs/release",
         "The demo's page": "docs/site/demo",
     },
     "Trust": {

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("workflow", "config", "envs", "slurm", ".test")
+PARTS = ("workflow", "config", "envs", "slurm", ".test", "CITATION.cff", "LICENSE")
 
 STUDY = (ROOT / ".test/config/config.yaml").read_text()
 SMALL = "--configfile=small.yaml"  # with "=", as what follows a blank would be files, too

@@ -166,3 +166,22 @@ def test_without_the_studys_file(place, capsys):
     with pytest.raises(SystemExit):
         main(["verify", "results/small"])
     assert "results/small/study.yaml: is missing; make the study's page, which writes it" in capsys.readouterr().err
+
+
+def test_what_does_not_fit_is_not_published(place, capsys):
+    """One line, and nothing is written; nor into a folder that is there."""
+    for out, said in ((".", "--out: . is there; name a new folder"), ("release", "results/small: is not whole")):
+        flip(place / FIRST / "model.safetensors")
+        with pytest.raises(SystemExit) as ended:
+            main(["publish", "results/small", "--out", out])
+        assert ended.value.code == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"diffenc: error: {said}")
+        assert error.count("\n") == 1
+        assert not list(place.glob("*release*"))
+        flip(place / FIRST / "model.safetensors")
+    (place / "results/small/index.html").unlink()
+    with pytest.raises(SystemExit):
+        main(["publish", "results/small", "--out", "release"])
+    assert "not published: results/small/index.html: is missing; make it with" in capsys.readouterr().err
+    assert not (place / "release").exists()

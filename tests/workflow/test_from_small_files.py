@@ -12,7 +12,7 @@ import time
 
 import pandas as pd
 import pytest
-from pipeline import ROOT, check_out, name, planned, snakemake
+from pipeline import ROOT, check_out, diffenc, name, planned, snakemake
 
 from diffenc.reporting.targets import measurements
 from diffenc.results.runs import COST_COLUMNS
@@ -184,6 +184,24 @@ def test_tables_are_those_of_the_full_results(trained, clone, regenerated, tmp_p
         place = f"{FOLDER}/tables/digits/{table}.csv"
         full, small = (pd.read_csv(folder / place) for folder in (full_results, clone))
         pd.testing.assert_frame_equal(full, small, check_exact=table != "paired", rtol=1e-6)
+
+
+def test_it_can_be_published_without_its_weights(clone, regenerated, tmp_path):
+    out = tmp_path / "release"
+    said = diffenc(clone, "publish", FOLDER, "--out", out)
+    assert "the weights of 0 of 4 runs\nwithout the weights of 4 runs: they stayed where they were trained" in said
+    assert "The weights of 4 runs: they stayed where they were trained." in (out / "README.md").read_text()
+    assert not list(out.rglob("*.safetensors"))
+    assert (out / "weights.sha256").read_bytes() == (clone / FOLDER / "weights.sha256").read_bytes()
+    graph = {one["@id"]: one for one in json.loads((out / "ro-crate-metadata.json").read_text())["@graph"]}
+    run = "runs/digits/VDMv-2/fixed/seed1"
+    training = graph[f"#job/{FOLDER}/{run}/model.safetensors"]
+    weights = graph[training["result"][0]["@id"]]
+    sums = dict(reversed(line.split("  ")) for line in (out / "weights.sha256").read_text().splitlines())
+    assert weights["sha256"] == sums[f"{run}/model.safetensors"]
+    assert training["startTime"] == json.loads((out / run / "claims.json").read_text())["date"]
+    assert f"#control/{FOLDER}/{run}/model.safetensors" not in graph  # Snakemake ran the rest, not the training
+    assert f"#control/{FOLDER}/index.html" in graph
 
 
 @pytest.mark.parametrize("study", ["mini", "tiny"])

@@ -29,6 +29,7 @@ _TERMS = "https://w3id.org/ro/terms/workflow-run#"
 _PACKAGE = f"{CODE}/diffenc"
 _TYPES = {".md": "text/markdown", ".yaml": "text/yaml", ".jsonl": "application/jsonl", ".cff": "text/yaml"}
 _TYPES |= {".npz": "application/zip", ".safetensors": "application/octet-stream", ".smk": "text/x-python"}
+_DONE = "http://schema.org/CompletedActionStatus"
 _NAMES = {STUDY: "The study", PAGE: "The page", RUNS: "Every run and term of the loss"}
 _COSTS = {  # of a training, and their units
     "device_hours": ("Hours of all devices together", "http://qudt.org/vocab/unit/HR"),
@@ -62,9 +63,7 @@ def write_crate(
 class _Crate:
     """The metadata that is being written."""
 
-    def __init__(
-        self, study: Study, citation: Citation, elsewhere: Mapping[str, str], code: str, out: Path
-    ) -> None:
+    def __init__(self, study: Study, citation: Citation, elsewhere: Mapping[str, str], code: str, out: Path) -> None:
         self.study, self.citation, self.elsewhere, self.code, self.out = study, citation, elsewhere, code, out
         self.written = ROCrate(version="1.1")
         self.written.metadata.extra_terms |= {name: f"{_TERMS}{name}" for name in ("sha256", "resourceUsage")}
@@ -73,8 +72,8 @@ class _Crate:
         self.controls: list[ContextEntity] = []
 
     def add(self, place: str, kind: str, /, **properties: Any) -> ContextEntity:
-        """An entity that is no file."""
-        given = {name: value for name, value in properties.items() if value not in (None, [])}
+        """An entity that is no file; a list of one is that one."""
+        given = {name: _alone(value) for name, value in properties.items() if value not in (None, [])}
         return self.written.add(ContextEntity(self.written, place, {"@type": kind, **given}))
 
     def describe_root(self) -> None:
@@ -84,7 +83,8 @@ class _Crate:
         self.root["datePublished"] = says.released.isoformat()
         licence = f"https://spdx.org/licenses/{says.licence}"
         self.root["license"] = self.add(licence, "CreativeWork", name=says.licence, identifier=licence)
-        self.root["author"] = self.authors = [self._author(one) for one in says.authors]
+        self.authors = [self._author(one) for one in says.authors]
+        self.root["author"] = _alone(self.authors)
         self.root["conformsTo"] = [
             self.add(f"{_PROFILES}/{name}/{_VERSION}", "CreativeWork", name=title, version=_VERSION)
             for name, title in (
@@ -191,7 +191,7 @@ class _Crate:
             result=list(map(self.place, job.outputs)),
             startTime=_time(job.start),
             endTime=_time(job.end),
-            actionStatus={"@id": "http://schema.org/CompletedActionStatus"},
+            actionStatus=_DONE,
             resourceUsage=self._cost(job),
             identifier=[
                 self.add(f"#slurm/{number}", "PropertyValue", name="SLURM job", propertyID="slurm_job", value=number)
@@ -237,7 +237,7 @@ class _Crate:
             agent=self.authors,
             startTime=_time(start),
             endTime=_time(end),
-            actionStatus={"@id": "http://schema.org/CompletedActionStatus"},
+            actionStatus=_DONE,
         )
         self.root.append_to("mentions", whole)
         if self.controls:
@@ -252,6 +252,10 @@ class _Crate:
                 startTime=_time(start),
                 endTime=_time(end),
             )
+
+
+def _alone(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _time(seconds: float | None) -> str | None:

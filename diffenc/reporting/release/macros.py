@@ -24,7 +24,7 @@ _ROWS = {
     "since": ("model", "augmented"),
 }
 _DATASET = "data set"
-_NUMBER = re.compile(rf"(?<![\w.{MINUS}-])[{MINUS}+-]?(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d+)?(?:e-?\d+)?(?![\w.])")
+_NUMBER = re.compile(rf"(?<![\w.{MINUS}-])[{MINUS}+-]?(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d+)?(?:e-?\d+)?(?!\w|\.\d)")
 _WORDS = {"γ₀": "gamma_0", "γ₁": "gamma_1", "∞": "inf", MINUS: "-", "'": "", "%": "percent", "<": "lt", "±": "pm"}
 _HEAD = r"""%% Every cell of the tables of {study}, and every number in them; `diffenc publish` wrote it.
 %% \input{{numbers}}, then \diffenc{{KEY}} is a cell as its table has it, \diffenc{{KEY/1}} its first number alone, in plain
@@ -64,7 +64,7 @@ def _cells(study: Study, place: str, shown: Shown) -> Iterator[tuple[str, str]]:
             key = "/".join(map(_word, [table, *of, *said, header]))
             yield key, escape(cells[header])
             for i, number in enumerate(_NUMBER.findall(cells[header]), start=1):
-                yield f"{key}/{i}", number.replace(",", "").replace(MINUS, "-")
+                yield f"{key}/{i}", number.replace(",", "").replace(MINUS, "-").lstrip("+")
 
 
 def _word(text: str) -> str:
