@@ -1,4 +1,4 @@
-"""What a published folder holds: a study's small files where they lay, its weights apart, and the code that made both.
+"""What a release holds: a study's small files where they lay, its weights apart, and the code that made both.
 
 Without weights in `runs` it is laid out as a study that was trained elsewhere, from which Snakemake makes tables and
 page whatever the files' times are: a copy that changes them does not make it train or measure again.

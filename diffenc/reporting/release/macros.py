@@ -26,10 +26,10 @@ _ROWS = {
 _DATASET = "data set"
 _NUMBER = re.compile(rf"(?<![\w.{MINUS}-])[{MINUS}+-]?(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d+)?(?:e-?\d+)?(?!\w|\.\d)")
 _WORDS = {"γ₀": "gamma_0", "γ₁": "gamma_1", "∞": "inf", MINUS: "-", "'": "", "%": "percent", "<": "lt", "±": "pm"}
-_HEAD = r"""%% Every cell of the tables of {study}, and every number in them; `diffenc publish` wrote it.
-%% \input{{numbers}}, then \diffenc{{KEY}} is a cell as its table has it, \diffenc{{KEY/1}} its first number alone, in plain
-%% digits. KEY is TABLE/[DATA SET/]SCHEDULE/MODEL or CLAIM/[ROW/]COLUMN, each part's signs but letters, digits, . + - _
-%% turned into -. All keys are in the lines below.
+_HEAD = r"""% Every cell of the tables of {study}, and every number in them; `diffenc publish` wrote it.
+% \input{{numbers}}, then \diffenc{{KEY}} is a cell as its table has it, \diffenc{{KEY/1}} its first number alone, in
+% plain digits. KEY is TABLE/DATA SET/SCHEDULE/MODEL or CLAIM/[ROW/]COLUMN, each part's signs but letters, digits and
+% . + - _ turned into -. All keys are in the lines below.
 \newcommand{{\diffenc}}[1]{{\ifcsname diffenc:#1\endcsname\csname diffenc:#1\endcsname\else
   \PackageError{{diffenc}}{{No number #1}}{{numbers.tex has all keys.}}\fi}}
 """
