@@ -72,7 +72,8 @@ def spare_inputs(options: Namespace) -> None:
     listed = [one for value in vars(options).values() if isinstance(value, list) for one in value]
     read = [*given.values(), *(one for one in listed if isinstance(one, Path))]
     read += [given[name] / file for name in ("model", "data") if name in given for file in _READ]
-    written = [out, *(out.with_name(out.name + ending) for ending in _ENDINGS), out.with_suffix(".npz")]
+    named = out if out.name else out.resolve()  # "." has no name
+    written = [out, *(named.with_name(named.name + ending) for ending in _ENDINGS), named.with_suffix(".npz")]
     for target in written:
         for source in read:
             if target.is_file() and source.is_file() and target.samefile(source):
