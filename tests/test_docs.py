@@ -8,6 +8,7 @@ import tomllib
 
 import pipeline
 import pytest
+import yaml
 
 PAGES = [pipeline.ROOT / "README.md", pipeline.ROOT / "CHANGELOG.md", *sorted((pipeline.ROOT / "docs").glob("*.md"))]
 
@@ -48,6 +49,16 @@ def test_the_version_is_the_project_s_and_has_its_changes():
     assert pipeline.diffenc(pipeline.ROOT, "--version") == f"diffenc {project['version']}\n"
     newest = re.search(r"^## (\S+) - \d{4}-\d\d-\d\d$", (pipeline.ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest[1] == project["version"]
+
+
+def test_the_conda_environment_has_what_the_package_needs():
+    """Under conda's names; Snakemake is outside it."""
+    project = tomllib.loads((pipeline.ROOT / "pyproject.toml").read_text())["project"]
+    conda = {"matplotlib": "matplotlib-base", "msgpack": "msgpack-python", "torch": "pytorch"}
+    wanted = [re.match(r"([\w.-]+)(.*)", one).groups() for one in project["dependencies"] if "snakemake" not in one]
+    *found, last = yaml.safe_load((pipeline.ROOT / "envs/environment.yaml").read_text())["dependencies"]
+    expected = {f"{conda.get(name, name)} {version}" for name, version in wanted}
+    assert {*found, *last["pip"]} - {"pip"} == expected | {f"python {project['requires-python']}"}
 
 
 def test_a_machine_without_the_rest_needs_what_usage_says():

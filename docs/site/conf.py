@@ -28,6 +28,7 @@ NAVIGATION = {
         "The demo's page": "docs/site/demo",
     },
     "Trust": {
+        "A study on two cores": "docs/fashion8",
         "How it is verified": "docs/verification",
         "How the tests are made": "docs/testing",
         "The authors' code, recorded": "tests/parity/README",

@@ -35,7 +35,8 @@ def check_out(folder):
         if source.is_symlink() or source.is_file():
             shutil.copy2(source, folder, follow_symlinks=False)
         else:
-            shutil.copytree(source, folder / part)
+            # without the default profile, which Snakemake would speak of
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("default"))
     (folder / "tests").mkdir(exist_ok=True)
     shutil.copytree(ROOT / "tests/parity", folder / "tests/parity", dirs_exist_ok=True)
     (folder / "small.yaml").write_text(STUDY)

@@ -121,7 +121,8 @@ def test_one_that_is_the_non_trainable_encoder_is_measured_as_that_one(folder):
     for ours, theirs in zip(*(found["depths"] for found in depths), strict=True):
         for name in ours["bounds"]:
             for term, value in ours["bounds"][name].items():
-                assert value["mean"] == pytest.approx(theirs["bounds"][name][term]["mean"], rel=1e-4, abs=1e-6)
+                # in bits per dimension; where a term is small, float32's rounding of the network shows at 1e-6
+                assert value["mean"] == pytest.approx(theirs["bounds"][name][term]["mean"], rel=1e-4, abs=5e-6)
     ours, theirs = (inspect(net, pixels, Inspection(images=12), 12, CPU) for net in (mine, known))
     assert ours.keys() == theirs.keys()
     for name, values in theirs.items():
