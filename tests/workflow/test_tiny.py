@@ -10,7 +10,7 @@ import pytest
 import yaml
 from browser import chromium, opened
 from matplotlib.image import imread
-from pipeline import ROOT, check_out, snakemake
+from pipeline import ROOT, check_out, diffenc, planned, snakemake
 
 from diffenc.reporting import targets
 from diffenc.study.load import load_study
@@ -145,3 +145,23 @@ def test_without_inceptions_weights_the_table_says_so(tiny):
     ended = snakemake(folder, "--cores", "2", "--show-failed-logs", target, "--configfile=absent.yaml")
     assert ended.returncode == 0, ended.stdout
     assert "no Inception weights" in (folder / target).read_text()
+
+
+def test_a_release_of_it_trains_and_measures_nothing_again(tiny, tmp_path):
+    """With FID, weights of the authors' and every measurement; the files' times say nothing. Each table's cells are
+    in LaTeX, no two under one name."""
+    clone = tiny.parents[1]
+    said = diffenc(clone, "publish", "results/tiny", "--out", tmp_path / "release")
+    assert "they are another's to publish" in said
+    named = "`tests/parity/", "`inception.pth`"
+    assert all(name in (tmp_path / "release/README.md").read_text() for name in named)
+    numbers = (tmp_path / "release/numbers.tex").read_text()
+    assert all(f"diffenc:{stem.rpartition('/')[2]}/" in numbers for stem in TABLES)
+    again = shutil.copytree(tmp_path / "release/code", tmp_path / "again")
+    copy = shutil.copytree(tmp_path / "release", again / "results/tiny", copy_function=shutil.copyfile)
+    shutil.copytree(ROOT / "tests/parity", again / "tests/parity")
+    shutil.copy(clone / "inception.pth", again)
+    shutil.rmtree(copy / "tables")
+    jobs = planned(again, f"--configfile={copy}/study.yaml")
+    shown = {"collect", "collect_dataset", "compare", "compare_dataset", "table", "table_of_all", "selection"}
+    assert jobs.keys() <= shown | {"figure_of_run", "figure_of_group", "page", "all"}

@@ -11,6 +11,7 @@ from diffenc.reporting.release.citation import Citation
 from diffenc.reporting.release.contents import CODE, WEIGHTS, Weights
 from diffenc.reporting.tables.formatting import number
 from diffenc.results.records import read_evaluation
+from diffenc.study.settings import NO_INCEPTION
 from diffenc.study.stages import CONFIG, EVALUATION, TERMS
 from diffenc.study.study import Run, Study, run_folder
 
@@ -63,7 +64,8 @@ def _outside(study: Study) -> list[str]:
     """Files that the study names and the folder does not have."""
     own = [file for one in study.own_data.values() for file in (one.train, one.test, one.noise) if file]
     others = [file for one in study.weights.values() for file in (one.path, one.config)]
-    return list(dict.fromkeys([*own, *others]))
+    fid = [study.fid.weights] if study.fid and study.fid.weights not in (None, NO_INCEPTION) else []
+    return list(dict.fromkeys([*own, *others, *fid]))
 
 
 def _render(template: str, **content: Any) -> str:
