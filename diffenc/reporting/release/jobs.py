@@ -70,8 +70,7 @@ def jobs(study: Study, folder: Path, files: Iterable[Path]) -> list[Job]:
     weights = [str(run_folder(results, run) / MODEL) for run in study.all_runs]
     recorded = _recorded(home, [*data, *weights, *(str(results / file) for file in files)])
     there = set(chain.from_iterable(job.outputs for job in recorded))
-    runs = {str(run_folder(results, run) / MODEL): run for run in study.training}
-    found = [job if job.rule != TRAIN else _trained(job, runs, study, folder) for job in recorded]
+    found = [_trained(job, study, folder) if job.rule == TRAIN else job for job in recorded]
     for run in study.all_runs:
         found += (job for job in _of_run(study, run, folder) if there.isdisjoint(job.outputs))
     return sorted(found, key=lambda job: float("inf") if job.end is None else job.end)
@@ -117,17 +116,17 @@ def _of_run(study: Study, run: Run, folder: Path) -> Iterator[Job]:
             [weights, *(str(results / name) for name in (CONFIG, HISTORY, COST))],
             since and since.timestamp(),
         )
-        yield _trained(training, {weights: run}, study, folder)
+        yield _trained(training, study, folder)
     for command in measurements(study, run):
         said = f"python -m diffenc {command} --model {results} {options_of(command, study, run.dataset)}"
         yield Job(command, said.rstrip(), [weights], [str(results / FILES[command])])
 
 
-def _trained(job: Job, runs: dict[str, Run], study: Study, folder: Path) -> Job:
+def _trained(job: Job, study: Study, folder: Path) -> Job:
     """A training, with what it took."""
-    (run,) = {runs[name] for name in job.outputs if name in runs}
-    place = run_folder(folder, run)
+    place = folder / Path(job.outputs[0]).parent.relative_to(study_folder(study))
     progress = read(place)
-    end = progress["time"] if progress and progress["state"] == "done" and job.end is None else job.end
-    attempts = tuple(progress["attempts"]) if progress else ()
-    return job._replace(end=end, cost=read_cost(place / COST), attempts=attempts)
+    if not progress:
+        return job._replace(cost=read_cost(place / COST))
+    end = progress["time"] if job.end is None and progress["state"] == "done" else job.end
+    return job._replace(end=end, cost=read_cost(place / COST), attempts=tuple(progress["attempts"]))
