@@ -113,7 +113,7 @@ def copy_code(study: Study, checkout: Path, out: Path) -> None:
 
 def _modules(study: Study, checkout: Path) -> Iterator[Path]:
     """Those of encoders and schedules that the study names as module:Class."""
-    named = {shape.encoder for shape in map(study.base_shape, study.model_names)} | {*study.schedules}
+    named = [*study.schedules, *(model.encoder for model in study.models.values() if model.encoder)]
     for module in sorted({name.partition(":")[0].partition(".")[0] for name in named if ":" in name}):
         yield from (place for place in (checkout / f"{module}.py", checkout / module) if place.exists())
 
