@@ -45,5 +45,5 @@ def folder(tmp_path_factory):
     ],
 )
 def test_tab_completes_commands_options_names_and_files(folder, keys, called):
-    shown = typed(folder, "source script", 'diffenc() { echo "called: $*."; }', keys)
+    shown = typed(folder, "source ./script", 'diffenc() { echo "called: $*."; }', keys)
     assert f"called: {called}" in shown, shown

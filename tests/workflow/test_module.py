@@ -74,7 +74,10 @@ def test_the_study_is_what_the_other_is_configured_with(folder):
     ("more", "said"),
     [
         ("config: {}", "module: has no study; name its file: `config:"),
-        ("none.yaml: cannot be read (No such file or directory); name a study file",),
+        (
+            'config: {"study": "none.yaml"}',
+            "none.yaml: cannot be read (No such file or directory); name a study file",
+        ),
         (
             'config: {"study": "small.yaml"}\n    prefix: "here"',
             "prefix: the commands write into results/small; take",
