@@ -60,7 +60,9 @@ def publish(study: Study, folder: Path, published: Path, out: Path) -> list[str]
 
 
 def _description(study: Study) -> str:
-    runs, models = study.all_runs, study.model_names
+    runs = study.all_runs
+    kinds = dict.fromkeys((run.model, run.schedule) for run in runs)
+    models = [model if by == "fixed" else f"{model} with a {by} schedule" for model, by in kinds]
     titles = ", ".join(study.spec(name).title for name in study.datasets)
     seeds = len({run.seed for run in runs})
     return (
