@@ -63,7 +63,7 @@ rule page:
 rule report:
     input:
         study_targets(),
-        PAGE,
+        page=PAGE,
     output:
         f"{RESULTS}/report.zip",
     log:
@@ -78,7 +78,6 @@ rule report:
             if IS_MODULE
             else '--configfile="$DIFFENC_STUDY"'
         ),
-        page=PAGE,
     shell:
         "python -m snakemake --snakefile {params.snakefile:q} {params.study} --nolock"
-        " --report {output} {params.page} > {log} 2>&1"
+        " --report {output} {input.page} > {log} 2>&1"
