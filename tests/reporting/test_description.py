@@ -15,7 +15,7 @@ def two_panels():
     above.plot(x, [5, 9.25, 2, 1], label="A (2 seeds)", color="C0")
     above.plot(x, [4, 3, np.nan, np.nan], label="B (1 seed)", color="C1")
     above.plot(x, [100, 100, 100, 100], color="C0", linewidth=0.5)  # a seed
-    above.set(title="total", ylabel=r"$\|x_t - {\rm d}x\|$ in" + "\nbits")
+    above.set(title="total", ylabel=r"$\|x_t\,-\,{\rm d}x\|$ in" + "\nbits")
     below.plot(x, [-0.5, 0, 0, -1234.4], color="C1", linewidth=1.5)
     below.set(xlabel="training step")
     return figure

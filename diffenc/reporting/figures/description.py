@@ -39,7 +39,7 @@ def _panel(axes: Axes, names: dict[Look, str]) -> Iterator[str]:
     elif curves := _curves(axes, names):
         ends = {(x[0], x[-1]) for _, x, _ in curves}
         over = f"over {_across(axes)}" + (" from {} to {}".format(*map(_number, *ends)) if len(ends) == 1 else "")
-        sentences = [_curve(*curve) for curve in _chosen(curves)] or [_range(curves)]
+        sentences = dict.fromkeys(_curve(*curve) for curve in _chosen(curves)) or [_range(curves)]
         yield f"{_said(axes.get_title(), axes.get_ylabel(), over)}{'; '.join(sentences)}."
 
 
@@ -104,7 +104,7 @@ def _said(*words: str) -> str:
 
 def _plain(text: str) -> str:
     """One line without the marks of mathematical text: |x_t - x|/sqrt d."""
-    upright = re.sub(r"\\(math)?rm\s*", "", text)
+    upright = re.sub(r"\\(math)?rm\s*", "", re.sub(r"\\[,;:! ]", " ", text))
     apart = re.sub(r"(?<=\w)(?=\\[a-zA-Z])|(?<=[a-z])(?=\{)", " ", upright)  # 2\hat{x} is 2 hat x
     return " ".join(re.sub(r"[${}\\]", "", apart).split())
 
