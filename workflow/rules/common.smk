@@ -58,6 +58,7 @@ except UserError as error:
 ALL_RUNS = {run.path: run for run in STUDY.all_runs}
 ALL_TRAINING, ALL_DEVICES = STUDY.training, STUDY.devices
 PAGE = f"{RESULTS}/{stages.PAGE}"
+ELSEWHERE = os.path.exists(f"{RESULTS}/{stages.CHECKSUMS}")  # the study was trained
 DATA = "results/data/{dataset}"
 RUN = f"{RESULTS}/runs/{{dataset}}/{{model}}/{{schedule}}/seed{{seed}}"
 ENVIRONMENT = "../../envs/environment.yaml"
@@ -97,7 +98,7 @@ def name_forced_runs():
 
 def refuse_to_train_again():
     """A study that was trained elsewhere is not trained here because one of its small files is missing."""
-    if not os.path.exists(f"{RESULTS}/{stages.CHECKSUMS}"):
+    if not ELSEWHERE:
         return
     planned = [run_of(job.wildcards) for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
     if again := sorted(run.path for run in set(planned) - set(forced_runs())):
@@ -207,12 +208,17 @@ def inputs_of_table(wildcards):
     return [str(file) for file in targets.table_files(wildcards.table, part, RESULTS)]
 
 
+def given(path):
+    """A file of the user's own, which may change; of a study that was trained elsewhere its time says nothing."""
+    return ancient(path) if ELSEWHERE else path
+
+
 def prepared(name):
     """The data set's file of that name. The catalogue's are the same whenever they are prepared, one's own may not be."""
 
     def file(wildcards):
         path = f"{DATA.format(dataset=wildcards.dataset)}/{name}"
-        return path if wildcards.dataset in STUDY.own_data else ancient(path)
+        return given(path) if wildcards.dataset in STUDY.own_data else ancient(path)
 
     return file
 
@@ -230,13 +236,13 @@ def label(text):
 def own_files(dataset):
     """The arrays of a data set of the user's own."""
     arrays = STUDY.own_data.get(dataset)
-    return [arrays.train, arrays.test] if arrays else []
+    return [given(arrays.train), given(arrays.test)] if arrays else []
 
 
 def given_noise(wildcards):
     """The noise that comes with a data set of the user's own, if any."""
     arrays = STUDY.own_data.get(wildcards.dataset)
-    return [arrays.noise] if arrays and arrays.noise else []
+    return [given(arrays.noise)] if arrays and arrays.noise else []
 
 
 def part_of_samples(first):

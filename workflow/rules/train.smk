@@ -36,9 +36,9 @@ for i, run in enumerate(STUDY.weights, start=1):
         name:
             f"adopt_{i}"
         input:
-            manifest=f"{DATA.format(dataset=run.dataset)}/manifest.json",
-            weights=STUDY.weights[run].file(run.seed),
-            shape=STUDY.weights[run].config,
+            manifest=given(f"{DATA.format(dataset=run.dataset)}/manifest.json"),
+            weights=given(STUDY.weights[run].file(run.seed)),
+            shape=given(STUDY.weights[run].config),
         output:
             model=files_of([run], stages.MODEL),
             config=files_of([run], stages.CONFIG),

@@ -20,6 +20,7 @@ _ROWS = {
     "likelihood": ("dequantisation",),
     "compression": ("order", "T", "sigma_P"),
     "weightings": ("weighting",),
+    "fid": ("samples",),
     "literature": ("type",),
     "since": ("model", "augmented"),
 }

@@ -101,7 +101,8 @@ def _said(out: Path, weights: dict[Run, Weights]) -> list[str]:
     lines = [f"{out}: {len(files):,} files, {size:,.1f} MB, the weights of {here} of {len(weights)} runs"]
     for why in dict.fromkeys(one.why for one in weights.values() if not one.here):
         count = sum(one.why == why for one in weights.values())
-        lines.append(f"without the weights of {count} runs: {why}; weights.sha256 has their checksums")
+        runs = "run" if count == 1 else "runs"
+        lines.append(f"without the weights of {count} {runs}: {why}; weights.sha256 has their checksums")
     return lines
 
 
