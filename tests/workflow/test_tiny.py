@@ -139,15 +139,6 @@ def test_the_page_has_everything_and_needs_nothing(tiny):
         assert (shown.complaints, shown.requests) == ([], [])
 
 
-def test_without_inceptions_weights_the_table_says_so(tiny):
-    folder = tiny.parents[1]
-    target = "results/tiny/tables/digits/fid.md"
-    shutil.copy(folder / "config/tiny.yaml", folder / "absent.yaml")
-    ended = snakemake(folder, "--cores", "2", "--show-failed-logs", target, "--configfile=absent.yaml")
-    assert ended.returncode == 0, ended.stdout
-    assert "no Inception weights" in (folder / target).read_text()
-
-
 def test_a_release_of_it_trains_and_measures_nothing_again(tiny, tmp_path):
     """With FID, weights of the authors' and every measurement; the files' times say nothing. Each table's cells are
     in LaTeX, no two under one name."""
@@ -168,3 +159,12 @@ def test_a_release_of_it_trains_and_measures_nothing_again(tiny, tmp_path):
     jobs = planned(again, f"--configfile={copy}/study.yaml")
     shown = {"collect", "collect_dataset", "compare", "compare_dataset", "table", "table_of_all", "selection"}
     assert jobs.keys() <= shown | {"figure_of_run", "figure_of_group", "page", "all"}
+
+
+def test_without_inceptions_weights_the_table_says_so(tiny):
+    folder = tiny.parents[1]
+    target = "results/tiny/tables/digits/fid.md"
+    shutil.copy(folder / "config/tiny.yaml", folder / "absent.yaml")
+    ended = snakemake(folder, "--cores", "2", "--show-failed-logs", target, "--configfile=absent.yaml")
+    assert ended.returncode == 0, ended.stdout
+    assert "no Inception weights" in (folder / target).read_text()

@@ -122,7 +122,7 @@ def test_what_a_study_may_not_ask(changes, said):
 def test_ends_that_a_process_does_not_have():
     shape = replace(MODELS["MDM-ALDA-2"], stationary=0.25, gamma_max=13.0)
     # the lower end is one of rounding: it differs by processor
-    with pytest.raises(UserError, match=r"alda has noise levels from -12\d\.\d to 12.44, not -7.9 to 13; change them"):
+    with pytest.raises(UserError, match=r"alda has noise levels from -12\d\.\d to 12.44, not -7.9 to 13; change"):
         create(adapted(shape, DIGITS), DIGITS, "fixed")
 
 
