@@ -26,6 +26,7 @@ import numpy as np
 from diffenc.io.arrays import save_arrays
 from diffenc.io.errors import UserError
 from diffenc.io.files import sha256_of, write_file
+from diffenc.reporting.html.provenance import recorded
 from diffenc.reporting.targets import measurements, options_of
 from diffenc.results.progress import read
 from diffenc.study.load import load_study
@@ -160,14 +161,18 @@ def gather(study: Study, folders: Folders) -> list[Run]:
 
     Runs that --out has from another sitting stay what they are.
     """
-    sums = checksums(folders.out)
+    sums, there = recorded(folders.out / CHECKSUMS), []
     for run in study.all_runs:
         source, target = (run_folder(folder, run) for folder in folders)
-        weights = str(target.relative_to(folders.out) / MODEL)
-        if weights in sums or not all((source / name).exists() for name in (*TRAINED, *measured(study, run))):
+        weights, small = str(target.relative_to(folders.out) / MODEL), (*OF_THE_TRAINING, *measured(study, run))
+        if weights in sums and all((target / name).exists() for name in small):
+            there.append(run)
             continue
+        if not all((source / name).exists() for name in (*TRAINED, *small)):
+            continue
+        there.append(run)
         target.mkdir(parents=True, exist_ok=True)
-        for name in (*OF_THE_TRAINING, *measured(study, run)):
+        for name in small:
             shutil.copy(source / name, target / name)
         save_arrays(target / PER_IMAGE, over_passes(source / PER_IMAGE))
         sums[weights] = sha256_of(source / MODEL)
@@ -175,14 +180,7 @@ def gather(study: Study, folders: Folders) -> list[Run]:
         manifest.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(folders.data(run.dataset) / MANIFEST, manifest)
         write_file(folders.out / CHECKSUMS, "".join(f"{sha256}  {name}\n" for name, sha256 in sums.items()))
-    return [run for run in study.all_runs if str(run_folder(Path(), run) / MODEL) in sums]
-
-
-def checksums(folder: Path) -> dict[str, str]:
-    """{weights' file: sha256} of the runs whose small files are in the folder."""
-    path = folder / CHECKSUMS
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {name: sha256 for sha256, name in (line.split("  ", 1) for line in lines)}
+    return there
 
 
 def over_passes(file: Path) -> dict[str, np.ndarray]:
@@ -220,7 +218,8 @@ def work(study: Study, folders: Folders, commands: Commands, options: argparse.N
 
     status, said = 0, ""
     try:
-        prepare(study, folders, options.files or study.files, commands)
+        if left:
+            prepare(study, folders, options.files or study.files, commands)
         with ThreadPoolExecutor(options.jobs) as pool:
             ended = [pool.submit(one, run) for run in left]
         for end in sorted(ended, key=lambda end: not isinstance(end.exception(), Failed)):
@@ -243,6 +242,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1)")
     parser.add_argument("--threads", type=int, help="CPU threads of each (default: all that there are, shared out)")
     options = parser.parse_args()
+    if options.jobs < 1:
+        parser.exit(2, f"train_study: error: --jobs: {options.jobs} is less than one run at a time\n")
     commands = Commands(options.minutes)
     out = options.out.resolve()
     folders = Folders((options.work or Path(".cache") / out.name).resolve(), out)
