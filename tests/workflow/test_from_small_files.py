@@ -159,10 +159,11 @@ def test_one_command_makes_everything_and_trains_and_measures_nothing(clone, reg
 
 def test_a_small_file_that_is_missing_trains_nothing(clone, tmp_path):
     folder = shutil.copytree(clone, tmp_path / "clone")
-    (folder / FOLDER / "runs/digits/VDMv-2/fixed/seed2/evaluation.json").unlink()
+    gone = f"{FOLDER}/runs/digits/VDMv-2/fixed/seed2/evaluation.json"
+    (folder / gone).unlink()
     ended = snakemake(folder, "--cores", "1", FILE)
     assert ended.returncode != 0
-    assert f"diffenc: error: {FOLDER}: was trained elsewhere" in ended.stdout
+    assert f"diffenc: error: {FOLDER}: was trained elsewhere, and {gone} is not among its files" in ended.stdout
     assert "Traceback" not in ended.stdout
     assert not (folder / "results/data").exists()
 

@@ -102,11 +102,20 @@ def refuse_to_train_again():
         return
     planned = [run_of(job.wildcards) for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
     if again := sorted(run.path for run in set(planned) - set(forced_runs())):
+        gone = missing_small_files() or ["something that is asked for"]
         sys.exit(
-            f"diffenc: error: {RESULTS}: was trained elsewhere, and something that is asked for is not among its files:"
-            f" {len(again)} runs would be trained again, {again[0]} first; `snakemake -n` says for what. To do that,"
-            f" delete {RESULTS}/{stages.CHECKSUMS}"
+            f"diffenc: error: {RESULTS}: was trained elsewhere, and {gone[0]} is not among its files; bring it from"
+            f" there. `snakemake -n` says what would be made: {len(again)} runs trained again, {again[0]} first. To do"
+            f" that, delete {RESULTS}/{stages.CHECKSUMS}"
         )
+
+
+def missing_small_files():
+    """Those of the runs that a study's tables and figures are made of, and that are not there."""
+    names = [*(name for name in stages.TRAINED if name != stages.MODEL), stages.EVALUATION]
+    files = [file for name in names for file in files_of(STUDY.training, name)]
+    files += [f"{RESULTS}/{file}" for file in sorted(targets.files_shown(STUDY))]
+    return [file for file in files if not os.path.exists(file)]
 
 
 def trained_files(runs):
